@@ -1,0 +1,1 @@
+"""The families of base models, behind one protocol."""

@@ -1,0 +1,59 @@
+"""What can go wrong, in the user's words.
+
+One base error and its kinds. A message has three parts: where, what is wrong with which value, and what to do next.
+Each kind carries the exit code of the command line, so that scripts can tell the cases apart.
+"""
+
+
+class DecalError(Exception):
+    """Something that the user can mend; its text is all that the command line prints."""
+
+    exit_code = 1
+
+
+class SettingsError(DecalError):
+    """A setting, an option or an argument is wrong or contradicts another."""
+
+    exit_code = 2
+
+
+class DataError(DecalError):
+    """The data set is not fit to train on."""
+
+    exit_code = 3
+
+
+class DivergedError(DecalError):
+    """Training produced non-finite losses again and again."""
+
+    exit_code = 4
+
+
+class MemoryFullError(DecalError):
+    """The device has too little memory for these settings."""
+
+    exit_code = 5
+
+
+class BaseModelError(DecalError):
+    """The base model cannot be found, read or used."""
+
+
+class AdapterError(DecalError):
+    """A LoRA file cannot be read or does not fit the base model."""
+
+
+class ProjectError(DecalError):
+    """The project folder is missing, busy, read-only or full."""
+
+
+class ChangedError(DecalError):
+    """A run was asked to go on with settings or data other than those it began with."""
+
+    exit_code = 2
+
+
+class StoppedError(DecalError):
+    """The work was stopped by a signal and can be resumed."""
+
+    exit_code = 130

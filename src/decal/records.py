@@ -1,0 +1,117 @@
+"""The nouns: frozen types that cross a file, and nothing else.
+
+Each is one line of a `.jsonl` file in a project. Paths inside are relative to the project (or to the run, where said), with `/`.
+Unknown fields are refused, so that a file of another version is noticed and not half understood.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Level = Literal["error", "warning", "note"]
+Split = Literal["train", "holdout"]
+
+
+class Line(BaseModel):
+    """A record that is one JSON line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Record(Line):
+    """One picture with its caption, fit to train on.
+
+    file: relative to `dataset/`. sha256: of the file's bytes, hex. Sizes are after the EXIF rotation.
+    """
+
+    file: str
+    sha256: str
+    width_px: int
+    height_px: int
+    caption: str
+    split: Split
+
+
+class Finding(Line):
+    """One thing that the data check has to say.
+
+    check: the name of the check that found it. file: relative to `dataset/`; None where the finding is about the whole set.
+    line: of `metadata.jsonl` or `metadata.csv`, from 1, where it is about a row.
+    """
+
+    level: Level
+    check: str
+    file: str | None = None
+    line: int | None = None
+    reason: str
+    remedy: str
+
+
+class Step(Line):
+    """One optimizer step.
+
+    step: from 1; step 0 holds only the hold-out loss of the base. attempt: rises by one whenever the run is resumed.
+    loss: mean over the batch; None at step 0 and where it was not finite. grad_norm: before clipping; None likewise.
+    is_skipped: the loss or the gradient was not finite, and the weights were left alone.
+    holdout_loss: mean over the held-out pictures on fixed noise and timesteps; None where it was not measured.
+    seconds: wall time of the step, without drawing and saving.
+    """
+
+    step: int
+    attempt: int
+    epoch: int
+    loss: float | None
+    grad_norm: float | None
+    learning_rate: float
+    seconds: float
+    is_skipped: bool = False
+    holdout_loss: float | None = None
+
+
+class Checkpoint(Line):
+    """One saved adapter.
+
+    file: the portable LoRA file, relative to the run. sha256: of its bytes. state_sha256: of the file to go on from.
+    """
+
+    step: int
+    attempt: int
+    file: str
+    sha256: str
+    state_sha256: str
+    holdout_loss: float | None
+
+
+class Cell(Line):
+    """One picture to be drawn; two cells with the same fields give the same picture.
+
+    guidance: classifier-free guidance scale; at 1 or below there is no unconditional pass.
+    checkpoint: step of the adapter; 0 is the base without one. lora_strength: factor on the adapter.
+    image_sha256, image_strength: for image-to-image, the picture to start from and the share of the steps that redraw it, 0..1.
+    """
+
+    prompt: str
+    negative: str = ""
+    guidance: float
+    seed: int
+    steps: int
+    sampler: Literal["ddim", "euler", "dpm++"]
+    width_px: int
+    height_px: int
+    checkpoint: int
+    lora_strength: float = 1.0
+    image_sha256: str | None = None
+    image_strength: float | None = None
+
+
+class Generation(Line):
+    """One drawn picture.
+
+    fingerprint: of the cell, the base and the adapter's bytes. file: relative to the run. seconds: the picture's share of its batch.
+    """
+
+    cell: Cell
+    fingerprint: str
+    file: str
+    sha256: str
+    seconds: float

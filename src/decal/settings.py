@@ -1,0 +1,346 @@
+"""`decal.toml` -> typed settings, with every problem reported at once.
+
+A person writes the file; what stands there is what runs. One frozen class a section, unknown keys refused, one sentence of help a field,
+written here and shown everywhere. A value that is left out and depends on the base (`None` here) is filled by `resolve` from
+`presets.BASES`, so one line moves a project to another base; the resolved settings are kept in `run.json`.
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from decal.errors import SettingsError
+from decal.presets import DEAD_IDS, Targets, base_preset
+
+Ground = Annotated[str, Field(pattern=r"^(white|black|grey|#[0-9a-fA-F]{6})$")]
+Sampler = Literal["ddim", "euler", "dpm++"]
+Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Section(BaseModel):
+    """One table of `decal.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class BaseSettings(Section):
+    """Which model is taught."""
+
+    model: str = Field("mini", min_length=1, description="mini, sd1.5, sd2.1, sd2.1-base, a hub id, or a folder in the diffusers layout.")
+
+
+class DataSettings(Section):
+    """How pictures become training pictures."""
+
+    resolution: int | None = Field(
+        None, ge=16, le=2048, multiple_of=8, description="Side of the training pictures in px; left out, the base's own."
+    )
+    ground: Ground = Field("white", description="What stands behind transparent pixels and padding: white, black, grey or #rrggbb.")
+    fit: Literal["pad", "crop"] = Field(
+        "pad", description="How a picture becomes square: padded (the padding is kept out of the loss) or cropped at the centre."
+    )
+    flip: bool = Field(True, description="Also learn from mirrored pictures; turn it off for text, logos and anything with a side.")
+    holdout_share: float = Field(
+        0.15, ge=0, le=0.5, description="Share of the pictures kept out of training to measure it, at least 6; 0 keeps none."
+    )
+    faulty: Literal["refuse", "leave out"] = Field(
+        "refuse", description="What training does while the check finds errors: refuse to start, or leave those pictures out."
+    )
+
+
+class CaptionSettings(Section):
+    """What captions must hold."""
+
+    keyword: str = Field("", description="The word that calls the style; it should stand in every caption and every prompt.")
+    template: str = Field(
+        "{keyword} style sticker of {subject}",
+        description="How `decal caption` makes a caption from a file name; {keyword} and {subject} are filled in.",
+    )
+    kind_words: tuple[str, ...] = Field(
+        ("sticker",), description="Each caption should hold one of these words, which say what kind of picture it is; empty: not checked."
+    )
+    style_words: tuple[str, ...] = Field(
+        (), description="Each caption should hold one of these words, which name the style; empty: the word style or the keyword will do."
+    )
+    min_words: int = Field(4, ge=0, description="A caption of fewer words is reported as too short.")
+
+
+class TrainSettings(Section):
+    """How the LoRA is trained."""
+
+    steps: int | None = Field(None, ge=1, description="Optimizer steps; left out, `epochs` or else the base's own number.")
+    epochs: int | None = Field(None, ge=1, description="Passes over the training pictures, instead of `steps`.")
+    batch: int | None = Field(None, ge=1, le=4096, description="Pictures a forward pass.")
+    accumulation: int = Field(1, ge=1, description="Forward passes whose gradients are added up to one step.")
+    rank: int | None = Field(None, ge=1, le=1024, description="Rank of the LoRA: its size and its freedom.")
+    alpha: float | None = Field(None, gt=0, description="The LoRA is scaled by alpha / rank; left out, alpha is the rank.")
+    targets: Targets | None = Field(
+        None, description="Layers that get a LoRA: attention, or all (attention, feed-forward and convolutions)."
+    )
+    learning_rate: float | None = Field(None, gt=0, le=1, description="Peak learning rate of AdamW.")
+    schedule: Schedule = Field("cosine", description="How the learning rate goes on after the warm-up.")
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate rises from 0; honoured by every schedule.")
+    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of AdamW.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients whose norm over all LoRA weights is larger are scaled down to it.")
+    min_snr_gamma: float | None = Field(
+        None, gt=0, description="Cap on the signal-to-noise weight of nearly clean timesteps (the paper uses 5); left out, no weighting."
+    )
+    caption_dropout: float = Field(0.1, ge=0, lt=1, description="Share of samples trained on the empty caption, which guidance needs.")
+    precision: Precision = Field("auto", description="fp32, bf16, fp16 (GPU only), or auto: bf16 or fp16 on a GPU, fp32 on a CPU.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train; auto takes a GPU where there is one.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Decides the split, the order, the noise and the first weights.")
+    checkpoint_every: int | None = Field(None, ge=1, description="Steps between checkpoints; the last step is always one.")
+    cache_gib: float = Field(2.0, ge=0, description="Encoded pictures and captions up to this many GiB are held on the device.")
+    validation_prompts: tuple[str, ...] | None = Field(
+        None, description="Prompts drawn at every checkpoint; left out, the first two of compare_prompts.txt; an empty list draws none."
+    )
+    trackers: tuple[str, ...] = Field(
+        ("tensorboard",),
+        description="Where steps are logged besides steps.jsonl: names accelerate knows, such as wandb.",
+    )
+
+
+class DrawSettings(Section):
+    """How pictures are drawn; the sections `compare` and `grid` share it."""
+
+    sampler: Sampler = Field("ddim", description="ddim, euler or dpm++ (second order, multistep).")
+    steps: int | None = Field(None, ge=1, le=1000, description="Denoising steps a picture; left out, the base's own number.")
+    negative: str = Field("", description="What to steer away from, where guidance is above 1.")
+    batch: int = Field(16, ge=1, description="Pictures drawn at a time; the pictures do not depend on it.")
+
+
+class CompareSettings(DrawSettings):
+    """The sheet that shows the base and every checkpoint side by side."""
+
+    guidance: float | None = Field(None, ge=0, le=50, description="Guidance of every picture; left out, the base's own.")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Each prompt is drawn once with each seed.")
+
+
+class GridSettings(DrawSettings):
+    """The sheet of one checkpoint: prompts x guidance x LoRA strength x seeds."""
+
+    guidance: tuple[float, ...] | None = Field(None, min_length=1, description="Guidance scales; left out, three that suit the base.")
+    lora_strength: tuple[float, ...] = Field((1.0,), min_length=1, description="Factors on the LoRA; 0 is the base.")
+    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Each prompt is drawn once with each seed.")
+
+
+class Settings(Section):
+    """All of `decal.toml`."""
+
+    base: BaseSettings = BaseSettings()
+    data: DataSettings = DataSettings()
+    caption: CaptionSettings = CaptionSettings()
+    train: TrainSettings = TrainSettings()
+    compare: CompareSettings = CompareSettings()
+    grid: GridSettings = GridSettings()
+
+    @model_validator(mode="after")
+    def _contradictions(self) -> "Settings":
+        problems: list[str] = []
+        train = self.train
+        if train.steps is not None and train.epochs is not None:
+            problems.append("train.steps and train.epochs contradict each other. Keep one.")
+        if train.precision == "fp16" and train.device == "cpu":
+            problems.append('train.precision = "fp16" needs a GPU, and train.device is "cpu". Write "fp32" or "bf16".')
+        if train.steps is not None and train.warmup_steps > train.steps:
+            problems.append(f"train.warmup_steps ({train.warmup_steps}) is larger than train.steps ({train.steps}). Lower it.")
+        if self.base.model in DEAD_IDS:
+            problems.append(
+                f'base.model = "{self.base.model}" has left the hub. Write "{DEAD_IDS[self.base.model]}", a mirror of the same weights.'
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+class ResolvedData(DataSettings):
+    """`data` with nothing left to the base."""
+
+    resolution: int
+
+
+class ResolvedTrain(TrainSettings):
+    """`train` with nothing left to the base."""
+
+    steps: int
+    batch: int
+    rank: int
+    alpha: float
+    targets: Targets
+    learning_rate: float
+    checkpoint_every: int
+
+
+class ResolvedCompare(CompareSettings):
+    """`compare` with nothing left to the base."""
+
+    steps: int
+    guidance: float
+
+
+class ResolvedGrid(GridSettings):
+    """`grid` with nothing left to the base."""
+
+    steps: int
+    guidance: tuple[float, ...]
+
+
+class Resolved(Section):
+    """Settings in which nothing depends on the base any more; what `run.json` keeps."""
+
+    base: BaseSettings
+    data: ResolvedData
+    caption: CaptionSettings
+    train: ResolvedTrain
+    compare: ResolvedCompare
+    grid: ResolvedGrid
+
+
+def read(path: Path, changes: Sequence[str] = ()) -> Settings:
+    """The settings of a `decal.toml` with `--set section.key=value` changes applied over it.
+
+    Raises SettingsError that lists every problem at once, each with a suggestion where one is near.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except OSError as problem:
+        raise SettingsError(
+            f"{path} cannot be read ({problem.strerror}).\nMake a project with  decal new FOLDER --from PICTURES"
+        ) from problem
+    except UnicodeDecodeError as problem:
+        raise SettingsError(f"{path} is not UTF-8 text (byte {problem.start}).\nSave it as UTF-8.") from problem
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise SettingsError(f"{path}: {problem}.\nMend that line; strings stand in quotes, lists in [ ].") from problem
+    return parse(table, changes, where=path.name)
+
+
+def parse(table: dict[str, Any], changes: Sequence[str] = (), *, where: str = "settings") -> Settings:
+    """Settings from a table as TOML gives it. Raises SettingsError as `read` does."""
+    problems = [problem for change in changes if (problem := _apply(table, change))]
+    try:
+        settings = Settings.model_validate(table)
+    except ValidationError as error:
+        problems += [line for detail in error.errors() for line in _sentences(cast(dict[str, Any], detail))]
+        settings = None
+    if settings is None or problems:
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}, nothing was started."
+        raise SettingsError("\n".join([*(f"{where}: {problem}" for problem in problems), count]))
+    return settings
+
+
+def resolve(settings: Settings, pictures: int) -> Resolved:
+    """The settings with every base-dependent value filled in and epochs turned into steps.
+
+    pictures: number of training pictures, > 0, which a pass holds.
+    """
+    preset = base_preset(settings.base.model)
+    train = settings.train
+    batch = train.batch or preset.batch
+    steps = train.steps or preset.steps
+    if train.epochs is not None:
+        steps = max(1, -(-train.epochs * pictures // (batch * train.accumulation)))
+    rank = train.rank or preset.rank
+    table = settings.model_dump()
+    _fill(table["data"], resolution=preset.resolution)
+    _fill(
+        table["train"],
+        rank=rank,
+        alpha=float(rank),
+        batch=batch,
+        targets=preset.targets,
+        learning_rate=preset.learning_rate,
+        checkpoint_every=preset.checkpoint_every,
+    )
+    table["train"] |= {"steps": steps, "epochs": None}
+    _fill(table["compare"], steps=preset.sampling_steps, guidance=preset.guidance)
+    _fill(table["grid"], steps=preset.sampling_steps, guidance=preset.grid_guidance)
+    return Resolved.model_validate(table)
+
+
+def changed(before: Resolved, after: Resolved) -> list[str]:
+    """The settings that differ, as `train.rank: 8 -> 16`, in the order of the file; drawing settings do not count."""
+    return [
+        f"{section}.{key}: {old!r} -> {new!r}"
+        for section in ("base", "data", "caption", "train")
+        for key, old in getattr(before, section).model_dump().items()
+        if (new := getattr(after, section).model_dump()[key]) != old
+    ]
+
+
+def fields() -> list[tuple[str, str, str]]:
+    """Every setting as (`section.key`, default as TOML, help)."""
+    return [
+        (f"{name}.{key}", "left to the base" if field.default is None else _toml(field.default), field.description or "")
+        for name, section in _SECTIONS.items()
+        for key, field in section.model_fields.items()
+    ]
+
+
+def write(path: Path, sections: dict[str, dict[str, Any]]) -> None:
+    """Write a new `decal.toml` that holds these values; None is left out."""
+    lines = ["# What this project is made with. `decal presets` lists every setting, its default and what it does."]
+    for name, values in sections.items():
+        lines += ["", f"[{name}]"]
+        lines += [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+_SECTIONS: dict[str, type[Section]] = {
+    "base": BaseSettings,
+    "data": DataSettings,
+    "caption": CaptionSettings,
+    "train": TrainSettings,
+    "compare": CompareSettings,
+    "grid": GridSettings,
+}
+
+
+def _fill(table: dict[str, Any], **defaults: object) -> None:
+    table |= {key: value for key, value in defaults.items() if table[key] is None}
+
+
+def _apply(table: dict[str, Any], change: str) -> str | None:
+    """Put one `section.key=value` into the table; the problem, if it cannot be read."""
+    name, equals, text = change.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not (equals and dot and section and key):
+        return f"--set {change!r} is not of the form section.key=value, such as train.rank=16."
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    if not isinstance(table.setdefault(section, {}), dict):
+        return f"{section} must be a table, [{section}]."
+    table[section][key] = value
+    return None
+
+
+def _sentences(detail: dict[str, Any]) -> list[str]:
+    """What pydantic found, as sentences that name the setting, its value and what to do."""
+    place = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int))
+    if detail["type"] == "extra_forbidden":
+        known = [name for name, _, _ in fields()] if "." in place else list(_SECTIONS)
+        near = difflib.get_close_matches(place, known, n=1, cutoff=0.5)
+        return [f"{place} is not a setting." + (f" Did you mean {near[0]}?" if near else " `decal presets` lists them all.")]
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if not place:
+        return message.split("\n")
+    message = message.removeprefix("Input should be ")
+    return [f"{place} must be {message} (it is {detail['input']!r})."]
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it; lists and strings as JSON, which TOML reads alike."""
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)
