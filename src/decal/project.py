@@ -73,6 +73,7 @@ class Run:
         return self.folder / "sheets"
 
     def checkpoint(self, step: int) -> Path:
+        """The folder of the checkpoint at that step."""
         return self.folder / "checkpoints" / f"step-{step:06d}"
 
 

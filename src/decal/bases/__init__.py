@@ -1,1 +1,59 @@
-"""The families of base models, behind one protocol."""
+"""The families of base models, behind one protocol.
+
+What differs between families stays in here: text encoders, conditioning, latent scaling, samplers. The training loop and the drawing
+loop know only `Base`. Conditioning is a named bundle of tensors, so neither needs to know what a family puts into it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+Prediction = Literal["epsilon", "v_prediction"]
+Conditioning = Mapping[str, Tensor]
+"""What the denoiser is told about each sample: name -> tensor [B, ...]."""
+
+
+class Base(Protocol):
+    """A diffusion model that can be taught and drawn with.
+
+    stride: pixels a latent, along each side. prediction: what the denoiser gives. alphas_cumprod: [T], share of signal at each
+    timestep; 0 at the last one where the model was trained to zero terminal SNR.
+    """
+
+    name: str
+    device: torch.device
+    dtype: torch.dtype
+    stride: int
+    latent_channels: int
+    prediction: Prediction
+    alphas_cumprod: Tensor
+
+    @property
+    def denoiser(self) -> nn.Module:
+        """The network that a LoRA is attached to; loaded at first use."""
+
+    def targets(self, which: Literal["attention", "all"]) -> list[str]:
+        """Ends of the names of the denoiser's layers that get a LoRA."""
+
+    def fingerprint(self, *parts: str) -> str:
+        """Hash of the files of these parts of the model (all of them where none is named), hex."""
+
+    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the latents, [B, C, h, w] each, of pixels [B, 3, H, W] in -1..1."""
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        """Conditioning of each prompt; text beyond the token limit is cut."""
+
+    def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        """The denoiser's output for noisy latents [B, C, h, w] at timesteps [B]."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pixels [B, 3, H, W] in 0..1, float32, of clean latents [B, C, h, w]."""
+
+    def scheduler(self, sampler: str) -> Any:
+        """A fresh diffusers scheduler for `ddim`, `euler` or `dpm++`, with this model's noise schedule."""
+
+    def release_encoders(self) -> None:
+        """Let go of the VAE and the text encoder; they are loaded again when next needed."""

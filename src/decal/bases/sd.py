@@ -1,0 +1,161 @@
+"""Stable Diffusion 1.x and 2.x in the diffusers layout, and small models of the same layout.
+
+A hub id is first brought onto the disk, so that from there on every base is a folder and its fingerprint is that of its files. Parts are
+loaded at first use. Prediction type, zero terminal SNR and the noise schedule are read from the model's own scheduler configuration.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, UNet2DConditionModel
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from decal.bases import Conditioning, Prediction
+from decal.errors import BaseModelError
+from decal.presets import base_preset
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = {
+    "unet": "unet/diffusion_pytorch_model.safetensors",
+    "vae": "vae/diffusion_pytorch_model.safetensors",
+    "text_encoder": "text_encoder/model.safetensors",
+}
+ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+# Feed-forward, the projections around the transformer blocks, and the convolutions of residual blocks and of down- and upsampling.
+OTHERS = ["ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "conv_shortcut", "conv"]
+SAMPLERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler, "dpm++": DPMSolverMultistepScheduler}
+
+
+class StableDiffusion:
+    """A Stable Diffusion 1.x or 2.x model; implements `decal.bases.Base`."""
+
+    def __init__(self, model: str, *, device: torch.device, dtype: torch.dtype) -> None:
+        self.name = model
+        self.folder = _folder(model)
+        self.device = device
+        self.dtype = dtype
+        schedule = DDIMScheduler.from_config(self._config("scheduler/scheduler_config.json"))
+        kind = schedule.config.prediction_type
+        if kind not in ("epsilon", "v_prediction"):
+            raise BaseModelError(f"{self.folder}: prediction type {kind!r} is not known.\nUse a base that predicts epsilon or v.")
+        self.prediction = cast(Prediction, kind)
+        self.alphas_cumprod: Tensor = schedule.alphas_cumprod.to(torch.float32)
+        vae = self._config("vae/config.json")
+        self.stride = 2 ** (len(vae["block_out_channels"]) - 1)
+        self.latent_channels = int(vae["latent_channels"])
+        self._scaling = float(vae.get("scaling_factor", 0.18215))
+
+    @cached_property
+    def denoiser(self) -> nn.Module:
+        return cast(nn.Module, self._load(UNet2DConditionModel, "unet", self.dtype))
+
+    @cached_property
+    def _vae(self) -> Any:
+        # The decoder stays in float32: it is a small share of the time, and half precision costs exactness or overflows.
+        return self._load(AutoencoderKL, "vae", torch.float32)
+
+    @cached_property
+    def _text(self) -> tuple[CLIPTokenizer, Any]:
+        tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
+        return tokenizer, self._load(CLIPTextModel, "text_encoder", self.dtype)
+
+    def targets(self, which: Literal["attention", "all"]) -> list[str]:
+        return ATTENTION if which == "attention" else ATTENTION + OTHERS
+
+    def fingerprint(self, *parts: str) -> str:
+        hashes = hashlib.sha256()
+        for part in parts or ("scheduler", "text_encoder", "tokenizer", "unet", "vae"):
+            for path in sorted((self.folder / part).glob("*")):
+                if path.suffix in (".json", ".txt") or str(path.relative_to(self.folder)) == WEIGHTS.get(part):
+                    hashes.update(path.name.encode())
+                    hashes.update(_file_hash(str(path.resolve()), path.stat().st_mtime_ns))
+        return hashes.hexdigest()
+
+    @torch.no_grad()
+    def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        posterior = self._vae.encode(pixels.to(self.device, torch.float32)).latent_dist
+        shift = 0.0 if (value := self._vae.config.get("shift_factor")) is None else float(value)
+        return (posterior.mean - shift) * self._scaling, posterior.std * self._scaling
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        tokenizer, encoder = self._text
+        limit = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+        ids = tokenizer(list(prompts), padding="max_length", max_length=limit, truncation=True, return_tensors="pt").input_ids
+        return {"encoder_hidden_states": encoder(ids.to(self.device))[0].to(self.dtype)}
+
+    def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+        states = conditioning["encoder_hidden_states"].to(self.dtype)
+        return cast(Tensor, self.denoiser(latents.to(self.dtype), timesteps, encoder_hidden_states=states, return_dict=False)[0])
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        pixels = self._vae.decode(latents.to(self.device, torch.float32) / self._scaling, return_dict=False)[0]
+        return cast(Tensor, (pixels / 2 + 0.5).clamp(0, 1))
+
+    def scheduler(self, sampler: str) -> Any:
+        return SAMPLERS[sampler].from_config(self._config("scheduler/scheduler_config.json"))
+
+    def release_encoders(self) -> None:
+        for part in ("_vae", "_text"):
+            self.__dict__.pop(part, None)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _load(self, kind: Any, part: str, dtype: torch.dtype) -> Any:
+        try:
+            module = kind.from_pretrained(self.folder, subfolder=part, torch_dtype=dtype, use_safetensors=True, local_files_only=True)
+        except (OSError, ValueError, RuntimeError, KeyError) as problem:
+            raise BaseModelError(
+                f"{self.folder}: {part} cannot be loaded ({str(problem).splitlines()[0]}).\n"
+                "The model is incomplete or damaged; get it again."
+            ) from problem
+        return module.requires_grad_(False).eval().to(self.device)
+
+    def _config(self, name: str) -> dict[str, Any]:
+        try:
+            return cast(dict[str, Any], json.loads((self.folder / name).read_text("utf-8")))
+        except (OSError, ValueError) as problem:
+            raise BaseModelError(
+                f"{self.folder / name} cannot be read ({problem}).\nName a complete Stable Diffusion folder in base.model."
+            ) from problem
+
+
+_HASHES: dict[tuple[str, int], bytes] = {}
+
+
+def _file_hash(path: str, changed_ns: int) -> bytes:
+    if (path, changed_ns) not in _HASHES:
+        with open(path, "rb") as file:
+            _HASHES[path, changed_ns] = hashlib.file_digest(file, "sha256").digest()
+    return _HASHES[path, changed_ns]
+
+
+def _folder(model: str) -> Path:
+    """The folder of a model, fetched from the hub where it is an id. Raises BaseModelError that says what to do."""
+    preset = base_preset(model)
+    folder = Path(preset.where).expanduser()
+    if folder.is_dir():
+        return folder
+    problems = []
+    for where in (preset.where, *preset.mirrors):
+        try:
+            return Path(snapshot_download(where, allow_patterns=["*.json", "tokenizer/*", *WEIGHTS.values()]))
+        except (HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as problem:
+            problems.append(f"{where}: {str(problem).strip().splitlines()[0]}")
+    raise BaseModelError(
+        f"The base model {model!r} is neither a folder here nor to be had from the hub.\n  "
+        + "\n  ".join(problems)
+        + "\nCheck the spelling and the network, accept the licence on its page and log in where it is gated, "
+        'or name a folder with the model. base.model = "mini" needs no hub.'
+    )

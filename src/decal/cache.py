@@ -1,0 +1,175 @@
+"""Pictures and captions encoded once.
+
+A file in `cache/` is keyed by the picture's bytes, the preprocessing and the weights that encoded it, so an edited picture or another base
+is encoded anew and nothing else is. The latents' mean and standard deviation are both kept, so every step can still sample the posterior as an
+uncached trainer does. Up to a byte budget all of it is held on the device; beyond that it stays memory-mapped on disk.
+
+Crops and grounds are fixed here, before encoding: what is drawn anew each epoch cannot be cached.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from decal import pictures
+from decal.bases import Base, Conditioning
+from decal.batches import Sample
+from decal.errors import DataError
+from decal.project import fingerprint, writing
+from decal.records import Record
+from decal.settings import ResolvedData
+
+ENCODE_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step, on the device.
+
+    mean, std: [B, C, h, w], of the latents. mask: [B, 1, h, w], 1 where the picture is and 0 where it was padded.
+    """
+
+    mean: Tensor
+    std: Tensor
+    mask: Tensor
+    conditioning: Conditioning
+
+
+class Examples:
+    """Encoded pictures with their captions, by their place in `records`."""
+
+    def __init__(self, files: Sequence[Path], records: Sequence[Record], conditioning: Conditioning, *, device: torch.device, budget: int):
+        self.records = tuple(records)
+        captions = sorted({"", *(record.caption for record in records)})
+        self._caption = {caption: place for place, caption in enumerate(captions)}
+        self._files = tuple(files)
+        self._device = device
+        size_bytes = sum(path.stat().st_size for path in files) + sum(t.nbytes for t in conditioning.values())
+        self.is_resident = size_bytes <= budget
+        self._conditioning = {name: t.to(device) for name, t in conditioning.items()} if self.is_resident else dict(conditioning)
+        self._held = self._stack(range(len(files))) if self.is_resident and files else None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def batch(self, samples: Sequence[Sample]) -> Batch:
+        """The pictures and captions of these samples, flipped and without caption where they say so."""
+        indexes = [sample.index for sample in samples]
+        flips = torch.tensor([int(sample.is_flipped) for sample in samples], device=self._device)
+        if self._held is None:
+            latents, mask = self._stack(indexes)
+        else:
+            chosen = torch.tensor(indexes, device=self._device)
+            latents, mask = self._held[0][chosen], self._held[1][chosen]
+        rows = torch.arange(len(samples), device=self._device)
+        latents = latents[rows, flips]  # [B, 2, C, h, w]
+        mask = torch.where(flips.bool()[:, None, None, None], mask.flip(-1), mask)
+        captions = ["" if sample.is_blind else self.records[sample.index].caption for sample in samples]
+        places = torch.tensor([self._caption[caption] for caption in captions])
+        conditioning = {name: t[places.to(t.device)].to(self._device) for name, t in self._conditioning.items()}
+        return Batch(latents[:, 0].float(), latents[:, 1].float(), mask, conditioning)
+
+    def _stack(self, indexes: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Latents [N, flips, 2, C, h, w] and masks [N, 1, h, w] of these pictures."""
+        latents, masks = [], []
+        for index in indexes:
+            with safe_open(self._files[index], framework="pt") as file:
+                latents.append(file.get_tensor("latents"))
+                masks.append(file.get_tensor("mask"))
+        return torch.stack(latents).to(self._device), torch.stack(masks).to(self._device, torch.float32)
+
+
+class Cache:
+    """The folder `cache/` of a project, for one base and one way of preprocessing."""
+
+    def __init__(self, folder: Path, base: Base, settings: ResolvedData) -> None:
+        self._folder = folder
+        self._base = base
+        self._settings = settings
+        self._dtype = torch.float32 if base.dtype == torch.float32 else torch.float16
+        how = settings.model_dump(include={"resolution", "ground", "fit", "flip"})
+        self._pictures_key = fingerprint("pictures", 1, how, str(self._dtype), base.fingerprint("vae"))
+        self._texts_key = fingerprint("texts", 1, str(base.dtype), base.fingerprint("text_encoder", "tokenizer"))
+
+    def fill(self, dataset: Path, records: Sequence[Record]) -> Iterator[int]:
+        """Encode the pictures that are not there yet; yields how many have been encoded so far.
+
+        Raises DataError that names a picture whose latents are not finite.
+        """
+        missing = list({record.sha256: record for record in records if not _is_whole(self._picture(record))}.values())
+        for first in range(0, len(missing), ENCODE_BATCH):
+            chunk = missing[first : first + ENCODE_BATCH]
+            self._encode(dataset, chunk)
+            yield first + len(chunk)
+
+    def examples(self, records: Sequence[Record], *, budget: int) -> Examples:
+        """What `fill` made, ready to train on. budget: bytes that may be held on the device."""
+        captions = sorted({"", *(record.caption for record in records)})
+        files = [self._picture(record) for record in records]
+        return Examples(files, records, self._texts(captions), device=self._base.device, budget=budget)
+
+    def _texts(self, captions: list[str]) -> Conditioning:
+        path = self._folder / "texts" / f"{fingerprint(self._texts_key, captions)}.safetensors"
+        if not _is_whole(path):
+            parts = [self._base.encode_prompts(captions[first : first + 64]) for first in range(0, len(captions), 64)]
+            joined = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+            _save(path, joined)
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+    def _encode(self, dataset: Path, records: Sequence[Record]) -> None:
+        settings = self._settings
+        prepared = [
+            pictures.square(pictures.load(dataset / record.file, settings.ground), settings.resolution, settings.fit, settings.ground)
+            for record in records
+        ]
+        pixels = torch.stack([to_pixels(picture) for picture, _ in prepared])
+        variants = [pixels, pixels.flip(-1)] if settings.flip else [pixels]
+        encoded = [torch.stack(self._base.encode_pictures(variant), dim=1) for variant in variants]
+        latents = torch.stack(encoded, dim=1).to(self._dtype).cpu()  # [N, flips, 2, C, h, w]
+        for record, (_, mask), found in zip(records, prepared, latents, strict=True):
+            if not found.isfinite().all():
+                raise DataError(
+                    f"dataset/{record.file}: the VAE of {self._base.name} gives values that are not finite.\n"
+                    'Write train.precision = "fp32", or take the picture out.'
+                )
+            small = mask.resize((found.shape[-1], found.shape[-2]), Image.Resampling.BOX)
+            # A latent counts as picture when at least half of the pixels under it are.
+            inside = torch.from_numpy(np.array(small) >= 128).to(torch.uint8)[None]
+            _save(self._picture(record), {"latents": found.contiguous(), "mask": inside})
+
+    def _picture(self, record: Record) -> Path:
+        return self._folder / "pictures" / f"{fingerprint(self._pictures_key, record.sha256)}.safetensors"
+
+
+def to_pixels(picture: Image.Image) -> Tensor:
+    """An RGB picture as [3, H, W], float32, -1..1."""
+    return torch.from_numpy(np.array(picture, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
+
+
+def _is_whole(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except (SafetensorError, OSError):
+        return False
+
+
+def _save(path: Path, tensors: Conditioning) -> None:
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_name(f".staging-{secrets.token_hex(4)}")
+        save_file(dict(tensors), staged)
+        # No fsync: a cache file that is lost or torn is made again.
+        os.replace(staged, path)

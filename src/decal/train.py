@@ -1,0 +1,351 @@
+"""The loop, and the only user of accelerate.
+
+`train` yields blocks of steps and checkpoints; whoever iterates prints, records, draws and stops. Losses stay on the device and are copied
+back a block late, so no step waits for the host. A step whose loss or gradient is not finite leaves the weights alone: the flag goes to
+fused AdamW as `found_inf`, on the device, as a gradient scaler would pass it.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
+from diffusers.optimization import get_scheduler
+from torch import Tensor
+
+from decal import lora, objective, state
+from decal.bases import Base
+from decal.batches import Order, Sample
+from decal.cache import Batch, Examples
+from decal.errors import DivergedError, MemoryFullError, SettingsError
+from decal.project import Run, sha256, staged_folder
+from decal.records import Checkpoint, Step
+from decal.settings import Resolved, ResolvedTrain
+from decal.state import State
+
+logger = logging.getLogger(__name__)
+
+BLOCK_STEPS = 10
+HOLDOUT_TIMESTEPS = 8
+# fp16 starts with a scale that may be too large and needs up to 16 halvings; more skipped steps in a row than that is divergence.
+UNFIT_LIMIT = 20
+STATES_KEPT = 2
+STATE_FILE = "state.safetensors"
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a training needs: what to learn from, how, where to put it, where to go on from, and when to stop.
+
+    resume: the state to go on from; None at the beginning. stop: asked before every step.
+    """
+
+    run: Run
+    settings: Resolved
+    train: Examples
+    holdout: Examples
+    attempt: int
+    resume: State | None
+    stop: Callable[[], bool]
+
+
+def choose_device(settings: ResolvedTrain) -> torch.device:
+    """The device to train on. Raises SettingsError where it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if settings.device == "auto":
+        return torch.device(next(kind for kind, is_there in there.items() if is_there))
+    if not there[settings.device]:
+        raise SettingsError(
+            f'train.device is "{settings.device}", and torch {torch.__version__} sees none.\n'
+            'Write "auto" or "cpu", or install a torch build for your GPU (README, "With a GPU"); `decal doctor` says what is there.'
+        )
+    return torch.device(settings.device)
+
+
+def choose_dtype(settings: ResolvedTrain, device: torch.device) -> torch.dtype:
+    """The type that the frozen base computes in. Raises SettingsError for fp16 without a GPU."""
+    if settings.precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if settings.precision == "fp16" and device.type != "cuda":
+        raise SettingsError('train.precision = "fp16" needs a CUDA GPU, and there is none.\nWrite "fp32" or "bf16".')
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+
+
+def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:
+    """Train a LoRA on the base; yields blocks of steps, and checkpoints whose files are whole.
+
+    When `task.stop` says so, the state to go on from is saved and the iteration ends. Raises DivergedError when `UNFIT_LIMIT` steps in a
+    row were not finite, and MemoryFullError when the device has too little memory.
+    """
+    settings = task.settings.train
+    try:
+        loop = _Loop(base, task)
+        if task.resume is None:
+            yield [
+                Step(
+                    step=0,
+                    attempt=task.attempt,
+                    epoch=0,
+                    loss=None,
+                    grad_norm=None,
+                    learning_rate=0,
+                    seconds=0,
+                    holdout_loss=loop.holdout(),
+                )
+            ]
+        while loop.step < settings.steps and not task.stop():
+            loop.advance()
+            if loop.step % settings.checkpoint_every == 0 or loop.step == settings.steps:
+                holdout_loss = loop.holdout()
+                yield loop.read(late_blocks=0, holdout_loss=holdout_loss)
+                yield loop.save(holdout_loss)
+            elif len(loop.block) == BLOCK_STEPS and (steps := loop.read(late_blocks=1)):
+                yield steps
+        if loop.block or loop.sent:
+            yield loop.read(late_blocks=0)
+        if loop.step < settings.steps:
+            loop.save_stop()
+    except torch.OutOfMemoryError as problem:
+        raise MemoryFullError(
+            f"{base.device} ran out of memory at {settings.batch} pictures of {task.settings.data.resolution} px a pass.\n"
+            f"Halve train.batch and double train.accumulation (now {settings.batch} and {settings.accumulation}), or lower data.resolution."
+        ) from problem
+
+
+def tracked(events: Iterable[list[Step] | Checkpoint], run: Run, settings: Resolved) -> Iterator[list[Step] | Checkpoint]:
+    """The same events, logged to the trackers that `train.trackers` names. Raises SettingsError for one that is not installed."""
+    names = list(settings.train.trackers)
+    if not names:
+        yield from events
+        return
+    unknown = [name for name in names if name not in {str(tracker) for tracker in get_available_trackers()}]
+    if unknown:
+        raise SettingsError(
+            f"train.trackers names {', '.join(unknown)}, which accelerate does not find here.\n"
+            "Install the package of that name, or take it out; train.trackers = [] logs to steps.jsonl only."
+        )
+    accelerator = Accelerator(log_with=names, project_dir=run.folder / "trackers", cpu=True)
+    flat = {f"{section}/{key}": str(value) for section, values in settings.model_dump().items() for key, value in values.items()}
+    accelerator.init_trackers("decal", config=flat)
+    try:
+        for event in events:
+            for step in event if isinstance(event, list) else []:
+                numbers = step.model_dump(include={"loss", "grad_norm", "learning_rate", "holdout_loss"}, exclude_none=True)
+                accelerator.log(numbers, step=step.step)
+            yield event
+    finally:
+        accelerator.end_training()
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A step whose numbers may still be on the device. numbers: [loss, grad norm, 1 if not finite]."""
+
+    step: int
+    learning_rate: float
+    numbers: Tensor
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A block of steps whose numbers are on their way to the host. seconds: a step. arrived: set once they are there."""
+
+    block: list[_Done]
+    numbers: Tensor
+    seconds: float
+    arrived: torch.cuda.Event | None
+
+
+class _Loop:
+    """The training between two yields: the adapter, its optimizer, the step reached, and the numbers on their way back."""
+
+    def __init__(self, base: Base, task: Task) -> None:
+        settings = task.settings.train
+        self.base, self.task, self.settings = base, task, settings
+        size = settings.batch * settings.accumulation
+        side = task.settings.data.resolution // base.stride
+        self.shape = (size, base.latent_channels, side, side)
+        self.order = Order(settings.seed, len(task.train), size, task.settings.data.flip, settings.caption_dropout)
+        self.factors = lora.attach(base, settings)
+        self.signal = base.alphas_cumprod.to(base.device)
+        # accelerate keeps one state a process and refuses another precision in it; each training begins with a fresh one.
+        AcceleratorState._reset_state(reset_partial_state=True)
+        precision = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[base.dtype]
+        self.accelerator = Accelerator(mixed_precision=precision, cpu=base.device.type == "cpu")
+        if self.accelerator.num_processes > 1:
+            raise SettingsError("Several processes were launched; training runs in one.\nStart it with  decal train  alone.")
+        parameters = list(self.factors.values())
+        self.adamw = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+        self.optimizer = self.accelerator.prepare_optimizer(self.adamw)
+        # diffusers' `constant` ignores warm-up steps.
+        name = "constant_with_warmup" if settings.schedule == "constant" and settings.warmup_steps else settings.schedule
+        schedule = get_scheduler(name, self.adamw, num_warmup_steps=settings.warmup_steps, num_training_steps=settings.steps)
+        self.rate: Callable[[int], float] = schedule.lr_lambdas[0]
+        self.step = self.unfit = 0
+        if task.resume is not None:
+            self.step, self.unfit = task.resume.step, task.resume.unfit
+            state.restore(task.resume, self.factors, self.adamw)
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(task.resume.scaler)
+        self.block: list[_Done] = []
+        self.sent: list[_Sent] = []
+        self.clock = time.perf_counter()
+
+    def advance(self) -> None:
+        """Do one optimizer step; nothing in it waits for the device."""
+        self.step += 1
+        settings = self.settings
+        samples = self.order.at(self.step)
+        # Drawn for the whole step and cut, so that accumulation changes nothing.
+        noise = objective.noise_for(settings.seed, self.shape, "noise", self.step)
+        posterior = objective.noise_for(settings.seed, self.shape, "posterior", self.step)
+        timesteps = objective.timesteps_for(settings.seed, len(samples), len(self.signal), "timesteps", self.step)
+        losses = []
+        for first in range(0, len(samples), settings.batch):
+            part = slice(first, first + settings.batch)
+            batch = self.task.train.batch(samples[part])
+            latents = batch.mean + batch.std * self._on_device(posterior[part])
+            loss = self._losses(batch, latents, self._on_device(noise[part]), self._on_device(timesteps[part])).mean()
+            self.accelerator.backward(loss / settings.accumulation)
+            losses.append(loss.detach())
+        loss = torch.stack(losses).mean()
+        norm = self.accelerator.clip_grad_norm_(list(self.factors.values()), settings.max_grad_norm)
+        is_unfit = (~(loss.isfinite() & norm.isfinite())).float()
+        rate = settings.learning_rate * self.rate(self.step - 1)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        if self.accelerator.scaler is None:
+            # Fused AdamW leaves weights, moments and its step count alone where this is 1.
+            self.adamw.found_inf = is_unfit  # type: ignore[attr-defined]
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.block.append(_Done(self.step, rate, torch.stack([loss.float(), norm.float(), is_unfit])))
+
+    @torch.no_grad()
+    def holdout(self) -> float | None:
+        """Mean loss over the held-out pictures, the same noise and timesteps at every call; None where there are none."""
+        examples = self.task.holdout
+        losses = []
+        for place in range(HOLDOUT_TIMESTEPS if len(examples) else 0):
+            timestep = (2 * place + 1) * len(self.signal) // (2 * HOLDOUT_TIMESTEPS)
+            for first in range(0, len(examples), self.settings.batch):
+                chosen = range(first, min(first + self.settings.batch, len(examples)))
+                batch = examples.batch([Sample(index, False, False) for index in chosen])
+                # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
+                noise = [objective.noise_for(0, self.shape[1:], "holdout", examples.records[i].sha256, place) for i in chosen]
+                timesteps = torch.full((len(chosen),), timestep, device=self.base.device)
+                losses.append(self._losses(batch, batch.mean, self._on_device(torch.stack(noise)), timesteps, is_weighted=False))
+        return float(torch.cat(losses).mean()) if losses else None
+
+    def read(self, *, late_blocks: int, holdout_loss: float | None = None) -> list[Step]:
+        """Send the block's numbers to the host, and give the steps of all blocks but the newest `late_blocks`.
+
+        Raises DivergedError when too many steps in a row were not finite.
+        """
+        if self.block:
+            self._send()
+        ready = self.sent[: len(self.sent) - late_blocks]
+        self.sent = self.sent[len(ready) :]
+        steps = []
+        for sent in ready:
+            if sent.arrived is not None:
+                sent.arrived.synchronize()
+            for done, (loss, norm, is_unfit) in zip(sent.block, sent.numbers.tolist(), strict=True):
+                steps.append(self._step(done, loss, norm, is_skipped=bool(is_unfit), seconds=sent.seconds))
+        if steps and holdout_loss is not None:
+            steps[-1] = steps[-1].model_copy(update={"holdout_loss": holdout_loss})
+        return steps
+
+    def save(self, holdout_loss: float | None) -> Checkpoint:
+        """Write the checkpoint of the step reached, whole or not at all, and let go of the oldest states."""
+        run = self.task.run
+        target = run.checkpoint(self.step)
+        settings, resolution = self.settings, self.task.settings.data.resolution
+        about = {
+            "modelspec.sai_model_spec": "1.0.1",
+            "modelspec.title": f"{self.task.settings.caption.keyword or 'LoRA'} step {self.step}",
+            "modelspec.implementation": "diffusers",
+            "modelspec.resolution": f"{resolution}x{resolution}",
+            "modelspec.trigger_phrase": self.task.settings.caption.keyword,
+            "modelspec.prediction_type": {"epsilon": "epsilon", "v_prediction": "v"}[self.base.prediction],
+            "decal.base": self.base.name,
+        }
+        with staged_folder(target) as staged:
+            lora.save(staged / lora.PORTABLE_FILE, dict(self.factors), rank=settings.rank, alpha=settings.alpha, about=about)
+            (staged / "state").mkdir()
+            state.save(staged / "state" / STATE_FILE, self._state())
+            hashes = sha256(staged / lora.PORTABLE_FILE), sha256(staged / "state" / STATE_FILE)
+        run.stop_state.unlink(missing_ok=True)
+        for old in sorted(target.parent.glob(f"step-*/state/{STATE_FILE}"))[:-STATES_KEPT]:
+            old.unlink()
+        self.clock = time.perf_counter()
+        file = (target / lora.PORTABLE_FILE).relative_to(run.folder).as_posix()
+        return Checkpoint(
+            step=self.step, attempt=self.task.attempt, file=file, sha256=hashes[0], state_sha256=hashes[1], holdout_loss=holdout_loss
+        )
+
+    def save_stop(self) -> None:
+        """Write the state to go on from after a stop between two checkpoints."""
+        with staged_folder(self.task.run.stop_state.parent) as staged:
+            state.save(staged / self.task.run.stop_state.name, self._state())
+
+    def _losses(self, batch: Batch, latents: Tensor, noise: Tensor, timesteps: Tensor, *, is_weighted: bool = True) -> Tensor:
+        """The loss of each sample, [B]."""
+        base, gamma = self.base, self.settings.min_snr_gamma
+        signal = self.signal[timesteps]
+        noisy = objective.add_noise(latents, noise, signal)
+        with self.accelerator.autocast():
+            predicted = base.predict(noisy, timesteps, batch.conditioning)
+        losses = objective.loss_of(predicted, objective.target(latents, noise, signal, base.prediction), batch.mask)
+        if is_weighted and gamma is not None:
+            losses = losses * objective.min_snr_weight(signal, gamma, base.prediction)
+        return losses
+
+    def _on_device(self, tensor: Tensor) -> Tensor:
+        if self.base.device.type == "cuda":
+            return tensor.pin_memory().to(self.base.device, non_blocking=True)
+        return tensor.to(self.base.device)
+
+    def _send(self) -> None:
+        seconds = (time.perf_counter() - self.clock) / len(self.block)
+        numbers, arrived = torch.stack([done.numbers for done in self.block]), None
+        if numbers.is_cuda:
+            host = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+            numbers = host.copy_(numbers, non_blocking=True)
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record()
+        self.sent.append(_Sent(self.block, numbers, seconds, arrived))
+        self.block, self.clock = [], time.perf_counter()
+
+    def _step(self, done: _Done, loss: float, norm: float, *, is_skipped: bool, seconds: float) -> Step:
+        self.unfit = self.unfit + 1 if is_skipped else 0
+        if self.unfit >= UNFIT_LIMIT:
+            files = sorted({self.task.train.records[sample.index].file for sample in self.order.at(done.step)})
+            raise DivergedError(
+                f"The loss was not finite in {self.unfit} steps in a row, up to step {done.step}; the weights were left as they were.\n"
+                f"Lower train.learning_rate (now {self.settings.learning_rate:g}) and begin with --new-run, or look at "
+                f"the pictures of that step: {', '.join(files)}."
+            )
+        if is_skipped:
+            logger.warning("step %d was skipped: its loss or gradient was not finite", done.step)
+        return Step(
+            step=done.step,
+            attempt=self.task.attempt,
+            epoch=self.order.epoch(done.step),
+            loss=loss if math.isfinite(loss) else None,
+            grad_norm=norm if math.isfinite(norm) else None,
+            learning_rate=done.learning_rate,
+            seconds=seconds,
+            is_skipped=is_skipped,
+        )
+
+    def _state(self) -> State:
+        scaler = self.accelerator.scaler
+        return state.take(self.step, self.unfit, self.factors, self.adamw, {} if scaler is None else scaler.state_dict())

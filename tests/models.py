@@ -1,0 +1,76 @@
+"""Random-weight Stable Diffusion models of the real class layouts, built in code in a second and saved as folders."""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from decal.presets import MINI
+
+Prediction = Literal["epsilon", "v_prediction"]
+
+
+def build(folder: Path, *, prediction: Prediction = "epsilon", sample_size: int = 8, zero_snr: bool = False) -> Path:
+    """A model with the blocks of SD 1.x and 2.x, a stride of 8 and small widths.
+
+    sample_size: side of the latents; 96 makes it a 768 px model.
+    """
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel(
+        sample_size=sample_size,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=1,
+        norm_num_groups=8,
+        use_linear_projection=prediction == "v_prediction",
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=sample_size * 8,
+    )
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=49408,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=77,
+            bos_token_id=49406,
+            eos_token_id=49407,
+        )
+    )
+    tokenizer = CLIPTokenizer.from_pretrained(Path(MINI.where) / "tokenizer", model_max_length=77)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=zero_snr,
+        steps_offset=1,
+        prediction_type=prediction,
+        rescale_betas_zero_snr=zero_snr,
+        timestep_spacing="trailing" if zero_snr else "leading",
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder
