@@ -152,11 +152,11 @@ def _draw_axis(strip: Image.Image, top: int, plot: Plot, last: int, marks: Seque
 
 
 def _smooth(points: Sequence[tuple[int, float]], window: int) -> list[tuple[int, float]]:
-    """Means over a window of points around each, shorter at both ends."""
+    """Means over a window of points around each; none near the ends, where a shorter window would be noisier than the rest."""
     half = window // 2
     return [
-        (step, statistics.fmean(value for _, value in points[max(0, index - half) : index + half + 1]))
-        for index, (step, _) in enumerate(points)
+        (points[middle][0], statistics.fmean(value for _, value in points[middle - half : middle + half + 1]))
+        for middle in range(half, len(points) - half)
     ]
 
 
