@@ -115,7 +115,7 @@ def _draw_curve(strip: Image.Image, top: int, curve: _Curve, plot: Plot, scale: 
     canvas = Image.new("RGB", ((width + 1) * OVERSAMPLING, (curve.height_px + 1) * OVERSAMPLING), PAPER)
     ink = ImageDraw.Draw(canvas)
     hair = OVERSAMPLING * plot.of(1)
-    ticks, decimals = _ticks(low, high, curve.height_px / plot.of(34))
+    ticks, decimals = _ticks(low, high, curve.height_px / plot.of(28))
     for tick in ticks:
         ink.line(_scaled([(0, y(tick)), (width, y(tick))]), RULE, hair)
     for mark in marks:
