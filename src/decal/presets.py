@@ -88,6 +88,12 @@ BASES: dict[str, BasePreset] = {
 
 UNKNOWN = _stable_diffusion("", "unknown: see its model card", 512)
 
+# What `decal new --preset` writes into the settings: for stickers on their ground, and for pictures of any kind in a style.
+KINDS: dict[str, dict[str, dict[str, object]]] = {
+    "stickers": {"data": {"ground": "white", "fit": "pad", "flip": True}, "caption": {"kind_words": ["sticker"]}},
+    "style": {"data": {"fit": "crop", "flip": True}, "caption": {"kind_words": [], "template": "{subject}, {keyword} style"}},
+}
+
 # Ids that left the hub (SD 1.5 in August 2024, SD 2.x in November 2025), and what to write instead.
 DEAD_IDS: dict[str, str] = {
     "stabilityai/stable-diffusion-2-1": "sd2.1",

@@ -1,0 +1,248 @@
+"""The command line: arguments in, one `workflow` function called, its records printed, an exit code out.
+
+Results go to standard output, everything else to standard error. The first SIGINT or SIGTERM asks the work to stop at the next safe point.
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from decal import settings, workflow
+from decal.errors import DataError, DecalError, SettingsError, StoppedError
+from decal.project import open_project, to_json
+from decal.progress import Display
+from decal.records import Finding
+from decal.workflow import Choice, Wish
+
+app = typer.Typer(
+    help="From a folder of pictures to a Stable Diffusion LoRA, the checkpoint to keep, and pictures drawn with it.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Folder = Annotated[Path, typer.Argument(help="The project folder.", show_default=True)]
+Changes = Annotated[
+    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting for this call, e.g. train.rank=16.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the records as JSON lines.")]
+RunName = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Which run; the newest where left out.")]
+CheckpointStep = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; the last where left out.")]
+NewRun = Annotated[bool, typer.Option("--new-run", help="Begin another run instead of going on with the newest.")]
+Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on with a run although settings or data are others than before.")]
+
+HERE = Path(".")
+
+
+class _Signals:
+    """The first SIGINT or SIGTERM becomes a wish to stop; the second ends the process as usual."""
+
+    received = 0
+
+    def install(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self.received = number
+        signal.signal(number, signal.SIG_DFL)
+        print("stopping at the next safe point; once more ends it at once", file=sys.stderr)
+
+    def __call__(self) -> bool:
+        return self.received > 0
+
+
+STOP = _Signals()
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="The folder to make.")] = Path("my-stickers"),
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="PICTURES", help="A folder of pictures, a picture or a zip; copied.")
+    ] = None,
+    keyword: Annotated[str, typer.Option(help="The word that will call your style; best one that means nothing yet.")] = "",
+    base: Annotated[str, typer.Option(help="mini, sd1.5, sd2.1, sd2.1-base, a hub id or a folder.")] = "mini",
+    preset: Annotated[str, typer.Option(help="What the pictures are: stickers, or style for any other kind.")] = "stickers",
+) -> None:
+    """Make a project from a folder of pictures."""
+    if source is None:
+        raise SettingsError("decal new needs pictures.\nFor instance  decal new my-stickers --from pictures/ --keyword inkpop")
+    brought = workflow.new(folder, workflow.Order(source, keyword, base, preset))
+    print(brought.told())
+    _next(f"decal caption {folder}" if brought.captions < brought.rows else f"decal check {folder}")
+
+
+@app.command()
+def check(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
+    """Say what is wrong with the pictures and captions; exit code 3 where there are errors."""
+    at = open_project(folder)
+    checked = workflow.check(at, workflow.settings_of(at, changes))
+    errors = sum(finding.level == "error" for finding in checked.findings)
+    if json:
+        _print_records(checked.findings)
+    else:
+        for line in workflow.told(at, checked):
+            print(line)
+        _next(f"mend what is an error, then  decal check {folder}" if errors else f"decal train {folder}")
+    if errors:
+        raise typer.Exit(DataError.exit_code)
+
+
+@app.command()
+def caption(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
+    """Give pictures without caption one made from their file name."""
+    at = open_project(folder)
+    filled = workflow.caption(at, workflow.settings_of(at, changes))
+    for row in filled:
+        print(to_json(row) if json else f"  {row.file:28} {row.caption}")
+    if not json:
+        print(f"{_count(len(filled), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
+    _next(f"decal check {folder}", json)
+
+
+@app.command()
+def train(
+    folder: Folder = HERE,
+    changes: Changes = [],  # noqa: B006
+    run: RunName = None,
+    new_run: NewRun = False,
+    accept_changes: Accept = False,
+    json: Json = False,
+) -> None:
+    """Train the LoRA, or go on where it stopped."""
+    at = open_project(folder)
+    with Display(json) as display:
+        display.show(workflow.train(at, workflow.settings_of(at, changes), Choice(run, new_run, accept_changes), STOP))
+    _next(f"decal compare {folder}", json)
+
+
+@app.command()
+def compare(folder: Folder = HERE, changes: Changes = [], run: RunName = None, json: Json = False) -> None:  # noqa: B006
+    """Draw the base and every checkpoint side by side on prompts they never saw."""
+    at = open_project(folder)
+    with Display(json) as display:
+        display.show(workflow.compare(at, workflow.settings_of(at, changes), Choice(run), STOP))
+    _next(f"decal grid {folder} --checkpoint STEP", json)
+
+
+@app.command()
+def grid(
+    folder: Folder = HERE,
+    changes: Changes = [],  # noqa: B006
+    run: RunName = None,
+    checkpoint: CheckpointStep = None,
+    json: Json = False,
+) -> None:
+    """Draw the prompts of prompts.txt at every guidance with one checkpoint: 10 x 3 pictures where nothing else is set."""
+    at = open_project(folder)
+    with Display(json) as display:
+        display.show(workflow.draw_grid(at, workflow.settings_of(at, changes), Choice(run), checkpoint, STOP))
+    _next(f'decal draw "A PROMPT WITH THE KEYWORD" {folder}', json)
+
+
+@app.command()
+def draw(
+    prompt: Annotated[str, typer.Argument(help="What to draw; hold the keyword in it.")],
+    folder: Folder = HERE,
+    image: Annotated[Path | None, typer.Option(help="A picture to start from (image-to-image).")] = None,
+    strength: Annotated[float, typer.Option(min=0.01, max=1, help="With --image: the share of the steps that redraw it.")] = 0.6,
+    negative: Annotated[str, typer.Option(help="What to steer away from.")] = "",
+    guidance: Annotated[float | None, typer.Option(min=0, max=50, help="Guidance; the base's own where left out.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture; each further one takes the next.")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many pictures.")] = 1,
+    lora_strength: Annotated[float, typer.Option(help="Factor on the LoRA.")] = 1.0,
+    checkpoint: CheckpointStep = None,
+    run: RunName = None,
+    changes: Changes = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Draw a prompt with a checkpoint, from noise or from a picture; --checkpoint 0 is the base alone."""
+    at = open_project(folder)
+    wish = Wish(prompt, negative, guidance, seed, count, lora_strength, image, strength)
+    with Display(json, lists_pictures=True) as display:
+        display.show(workflow.draw(at, workflow.settings_of(at, changes), Choice(run), checkpoint, wish, STOP))
+
+
+@app.command()
+def run(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
+    """Check, train, compare and draw the grid; skips what is done."""
+    at = open_project(folder)
+    with Display(json) as display:
+        display.show(workflow.run(at, workflow.settings_of(at, changes), STOP))
+    _next(f"decal show {folder}", json)
+
+
+@app.command()
+def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.")] = Path("demo"), json: Json = False) -> None:
+    """The whole flow on the stickers and the small base model that come with Decal; needs no GPU and no network."""
+    if not (folder / "decal.toml").exists():
+        print(workflow.new(folder, workflow.sample_order()).told(), file=sys.stderr if json else sys.stdout)
+    at = open_project(folder)
+    with Display(json) as display:
+        display.show(workflow.run(at, workflow.settings_of(at, []), STOP))
+    _next(f"decal show {folder}", json)
+
+
+@app.command()
+def show(folder: Folder = HERE) -> None:
+    """Say what is in a project, and what comes next."""
+    for line in workflow.show(open_project(folder)):
+        print(line)
+
+
+@app.command()
+def doctor(folder: Annotated[Path, typer.Argument(help="Where projects are to lie.")] = HERE, json: Json = False) -> None:
+    """Check the installation: versions, GPU, torchvision, disk."""
+    findings = workflow.doctor(folder)
+    if json:
+        _print_records(findings)
+    else:
+        for finding in findings:
+            print(f"  {finding.level:8} {finding.check:14} {finding.reason}" + (f" {finding.remedy}" if finding.remedy else ""))
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def presets() -> None:
+    """List every setting of decal.toml with its default and what it does, and what is known of the bases."""
+    for line in workflow.presets():
+        print(line)
+
+
+def main() -> None:
+    """The `decal` command: every expected failure is a sentence and an exit code."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    STOP.install()
+    try:
+        app()
+    except StoppedError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(128 + (STOP.received or signal.SIGINT))
+    except DecalError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _print_records(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        print(to_json(finding))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _next(command: str, json: bool = False) -> None:
+    if not json:
+        print(f"next: {command}")

@@ -1,0 +1,126 @@
+"""What a person sees while work goes on: one live line on a terminal, plain lines elsewhere, JSON lines where asked.
+
+Consumes the events of `workflow`; knows nothing of how they are made. The time left is the median of the newest steps times the steps left,
+so drawing and saving do not disturb it.
+"""
+
+import statistics
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from types import TracebackType
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from decal.project import to_json
+from decal.records import Checkpoint, Generation, Step
+from decal.workflow import Begun, Event, Progress, Sheet, Told
+
+PLAIN_SECONDS = 5.0
+STEPS_TIMED = 50
+
+
+class Display:
+    """Shows the events of one command."""
+
+    def __init__(self, json: bool, *, lists_pictures: bool = False) -> None:
+        self._json = json
+        self._lists_pictures = lists_pictures
+        self._console = Console(stderr=True)
+        self._is_live = self._console.is_terminal and not json
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[told]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=1, told="", visible=False)
+        self._seconds: deque[float] = deque(maxlen=STEPS_TIMED)
+        self._last_line = time.monotonic()
+        self._begun: Begun | None = None
+        self._holdout: float | None = None
+
+    def __enter__(self) -> "Display":
+        if self._is_live:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def show(self, events: Iterable[Event]) -> None:
+        """Show every event as it comes."""
+        for event in events:
+            if self._json:
+                self._print_json(event)
+            else:
+                self._print(event)
+
+    def _print(self, event: Event) -> None:
+        match event:
+            case Told():
+                self._line(event.text)
+            case Begun():
+                self._begun = event
+                self._line(event.text)
+            case Progress():
+                self._advance(event.doing, event.done, event.all, "", is_last=event.done == event.all)
+            case Checkpoint():
+                holdout = "" if event.holdout_loss is None else f"  held-out loss {event.holdout_loss:.4f}"
+                self._line(f"  checkpoint  step {event.step}{holdout}  {event.file}")
+            case Sheet():
+                self._line(f"{event.pictures} pictures on one sheet: {event.path}")
+            case Generation():
+                if self._lists_pictures and self._begun is not None:
+                    self._line(f"  {self._begun.run.folder / event.file}  seed {event.cell.seed}")
+            case list():
+                self._print_steps(event)
+
+    def _print_steps(self, steps: list[Step]) -> None:
+        for step in steps:
+            self._holdout = step.holdout_loss if step.holdout_loss is not None else self._holdout
+            if step.step > 0:
+                self._seconds.append(step.seconds)
+        last = steps[-1]
+        if last.step == 0 or self._begun is None:
+            return
+        seconds = statistics.median(self._seconds)
+        losses = [step.loss for step in steps if step.loss is not None]
+        loss = f"loss {statistics.fmean(losses):.4f}" if losses else "loss not finite"
+        holdout = "" if self._holdout is None else f"  held-out {self._holdout:.4f}"
+        left = _clock(seconds * (self._begun.steps - last.step))
+        said = f"{loss}{holdout}  {1 / seconds:.2f} it/s  ETA {left}"
+        self._advance("training", last.step, self._begun.steps, said, is_last=last.step == self._begun.steps)
+
+    def _advance(self, doing: str, done: int, of: int, said: str, *, is_last: bool) -> None:
+        if self._is_live:
+            self._bar.update(self._task, description=doing, completed=done, total=of, told=said, visible=not is_last)
+        elif is_last or time.monotonic() - self._last_line > PLAIN_SECONDS:
+            self._last_line = time.monotonic()
+            print(f"  {doing}  {done}/{of}  {said}".rstrip(), file=sys.stderr, flush=True)
+
+    def _line(self, text: str) -> None:
+        if self._is_live:
+            self._bar.console.file.flush()
+            self._bar.stop()
+            print(text, flush=True)
+            self._bar.start()
+        else:
+            print(text, flush=True)
+
+    def _print_json(self, event: Event) -> None:
+        lines = event if isinstance(event, list) else [event]
+        for line in lines:
+            if isinstance(line, BaseModel):
+                print(to_json(line), flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

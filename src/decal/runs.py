@@ -1,0 +1,159 @@
+"""What stands in a run folder: how it began, what is done, and whether it may go on.
+
+Done means: there is a record, and its file is there with the hash that the record names. Whatever is not done is made again.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from decal import project
+from decal.errors import ChangedError, ProjectError
+from decal.project import Project, Run
+from decal.records import Cell, Checkpoint, Generation, Line, Record
+from decal.settings import Resolved, changed
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("decal", "torch", "diffusers", "transformers", "peft", "accelerate", "pillow")
+
+
+class About(Line):
+    """`run.json`: what a run was begun with.
+
+    begun: UTC, ISO 8601. data: hash of the files, captions and split. base: hash of the base model's files.
+    """
+
+    begun: str
+    settings: Resolved
+    versions: dict[str, str]
+    device: str
+    data: str
+    base: str
+
+
+def about(run: Run) -> About:
+    """What the run was begun with. Raises ProjectError where `run.json` is damaged."""
+    try:
+        return About.model_validate(project.read_json(run.about))
+    except ValidationError as problem:
+        raise ProjectError(
+            f"{run.about} was edited or written by another version of decal ({problem.errors()[0]['msg']}).\nBegin anew with --new-run."
+        ) from problem
+
+
+def newest(at: Project, name: str | None) -> Run:
+    """The run of that name, or the newest. Raises ProjectError where there is none."""
+    known = at.runs()
+    if name is not None:
+        run = at.run(name)
+        if not run.about.exists():
+            names = ", ".join(known_run.name for known_run in known) or "none"
+            raise ProjectError(f"There is no run {name!r} in {at.folder}.\nThere are: {names}.")
+        return run
+    if not known:
+        raise ProjectError(f"{at.folder} has no run yet.\nTrain one with  decal train {at.folder}")
+    return known[-1]
+
+
+def next_name(at: Project) -> str:
+    """A name for a new run that no folder has."""
+    number = 1
+    while (at.folder / "runs" / f"run-{number:02d}").exists():
+        number += 1
+    return f"run-{number:02d}"
+
+
+def begin(run: Run, settings: Resolved, records: Sequence[Record], *, device: str, base: str) -> None:
+    """Write what a new run begins with."""
+    project.write_lines(run.dataset, list(records))
+    _write(run, settings, records, device=device, base=base, begun=datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def go_on(run: Run, settings: Resolved, records: Sequence[Record], *, accept_changes: bool) -> None:
+    """Make sure that a run goes on as it was begun.
+
+    Raises ChangedError that names every setting that differs, unless the changes are accepted; then the run is what it is from now on.
+    """
+    before = about(run)
+    changes = changed(before.settings, settings)
+    if before.data != _data(records):
+        changes.append(f"dataset: {_difference(project.read(run.dataset, Record), records)}")
+    if changes and not accept_changes:
+        raise ChangedError(
+            f"{run.folder}: this run was begun with other settings.\n  "
+            + "\n  ".join(changes)
+            + "\nGo on with the new ones by --accept-changes, begin another run by --new-run, or put the old ones back."
+        )
+    for change in changes:
+        logger.warning("goes on with %s", change)
+    if changes:
+        project.write_lines(run.dataset, list(records))
+        _write(run, settings, records, device=before.device, base=before.base, begun=before.begun)
+
+
+def checkpoints(run: Run) -> list[Checkpoint]:
+    """The checkpoints by step; where one was made twice, the newer record counts."""
+    latest = {checkpoint.step: checkpoint for checkpoint in project.read(run.checkpoints, Checkpoint)}
+    return [latest[step] for step in sorted(latest)]
+
+
+def verified(run: Run, checkpoint: Checkpoint) -> Path:
+    """The portable file of a checkpoint. Raises ProjectError where it is missing or not what was recorded."""
+    path = run.folder / checkpoint.file
+    if not path.is_file() or project.sha256(path) != checkpoint.sha256:
+        what = "is damaged" if path.is_file() else "is missing"
+        raise ProjectError(
+            f"{path} {what}: it is not the file that was recorded at step {checkpoint.step}.\n"
+            f"Put it back, leave that step out with --checkpoint, or train again with --new-run."
+        )
+    return path
+
+
+def drawn(run: Run, stream: Path) -> dict[str, Generation]:
+    """The pictures of a stream that are there and whole, by fingerprint."""
+    whole: dict[str, Generation] = {}
+    for generation in project.read(stream, Generation):
+        path = run.folder / generation.file
+        if path.is_file() and project.sha256(path) == generation.sha256:
+            whole[generation.fingerprint] = generation
+    return whole
+
+
+def cell_fingerprint(cell: Cell, base: str, adapter: str) -> str:
+    """What a picture is made of: its cell, the base's files and the adapter's bytes."""
+    return project.fingerprint(cell.model_dump(mode="json"), base, adapter)
+
+
+def _write(run: Run, settings: Resolved, records: Sequence[Record], *, device: str, base: str, begun: str) -> None:
+    line = About(begun=begun, settings=settings, versions=_versions(), device=device, data=_data(records), base=base)
+    project.write_text(run.about, line.model_dump_json(indent=2) + "\n")
+
+
+def _data(records: Sequence[Record]) -> str:
+    return project.fingerprint([(record.file, record.sha256, record.caption, record.split) for record in records])
+
+
+def _difference(before: Sequence[Record], after: Sequence[Record]) -> str:
+    old, new = ({record.file: record for record in records} for records in (before, after))
+    parts = {
+        "added": sorted(new.keys() - old.keys()),
+        "gone": sorted(old.keys() - new.keys()),
+        "changed": sorted(file for file in new.keys() & old.keys() if new[file] != old[file]),
+    }
+    told = [f"{len(files)} {what} ({', '.join(files[:3])}{', ...' if len(files) > 3 else ''})" for what, files in parts.items() if files]
+    return "; ".join(told) or "the order of the pictures is another"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
