@@ -1,0 +1,213 @@
+"""Exact token counts without torch, and captions made from file names.
+
+A base's text encoder sees a fixed number of tokens and silently loses the rest, so captions are counted with the very tokenizer of the
+base, BOS and EOS included. Captions that are missing can be filled from a template; `write` puts them into `metadata.jsonl` and leaves
+every other line and key as it was.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer as Encoder
+
+from decal.dataset import scan
+from decal.errors import BaseModelError
+from decal.metadata import METADATA, Row, caption_key
+from decal.presets import MINI, base_preset
+from decal.project import write_bytes
+from decal.settings import CaptionSettings
+
+BOS, EOS = "<|startoftext|>", "<|endoftext|>"
+# How CLIP cuts text into words before it looks for subwords; from OpenAI's simple_tokenizer.py, MIT.
+CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+BACKUP = "metadata.before.jsonl"
+
+# Names that cameras, phones and browsers give; they say nothing about the picture.
+SILENT_WORD = re.compile(
+    r"img|dsc[nf]?|dcim|p?xl|mvimg|vid|gopr|photo|pic|picture|images?|screenshot|screen|shot|scan|untitled|unnamed|download|file|copy"
+    r"|whatsapp|telegram|fb|tmp|temp|emoji|stickers?|icon"
+)
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# Exceptions to "an before a vowel" that open common subjects.
+SPOKEN_WITH_A = re.compile(r"(uni([cdfopqstv]|$)|use|usu|uti|eu|ewe|one\b|once)", re.IGNORECASE)
+SPOKEN_WITH_AN = re.compile(r"(hour|honest|honou?r|heir)", re.IGNORECASE)
+
+
+class Tokenizer:
+    """Counts and cuts text as a base's text encoder does. limit: its number of tokens, BOS and EOS included."""
+
+    def __init__(self, encoder: Encoder, limit: int):
+        # A tokenizer.json may come with padding and truncation switched on, which would hide what is too long.
+        encoder.no_padding()
+        encoder.no_truncation()
+        self._encoder = encoder
+        self.limit = limit
+
+    @classmethod
+    def of_base(cls, model: str) -> "Tokenizer":
+        """The tokenizer of a base by the name in `base.model`; for a hub id, OpenAI CLIP's, which all SD 1.x and 2.x share."""
+        preset = base_preset(model)
+        folder = Path(preset.where).expanduser()
+        return cls.from_folder(folder if folder.is_dir() else Path(MINI.where), preset.token_limit)
+
+    @classmethod
+    def from_folder(cls, folder: Path, limit: int) -> "Tokenizer":
+        """The tokenizer in `tokenizer/` of a model folder: tokenizer.json, or vocab.json with merges.txt.
+
+        Raises BaseModelError where neither is there or can be read.
+        """
+        at = folder / "tokenizer"
+        try:
+            return cls(Encoder.from_file(str(at / "tokenizer.json")) if (at / "tokenizer.json").is_file() else _clip(at), limit)
+        except Exception as problem:  # The library raises nothing narrower for a damaged file.
+            raise BaseModelError(
+                f"{at} holds no tokenizer that can be read ({problem}).\nPut tokenizer.json, or vocab.json and merges.txt, there."
+            ) from problem
+
+    def count(self, text: str) -> int:
+        """Tokens of the text, BOS and EOS included."""
+        return len(self._encoder.encode(text).ids)
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, BOS and EOS included; faster than one at a time."""
+        return [len(encoding.ids) for encoding in self._encoder.encode_batch_fast(list(texts))]
+
+    def split(self, text: str) -> list[str]:
+        """The pieces that the text is cut into, without BOS and EOS; a piece of bytes shows as the letter it belongs to."""
+        return [text[start:end] for start, end in self._encoder.encode(text).offsets[1:-1]]
+
+    def cut(self, text: str, limit: int) -> str:
+        """The words that are lost, wholly or in part, at this many tokens, BOS and EOS included; "" where none is."""
+        offsets = self._encoder.encode(text).offsets[1:-1]
+        kept = max(0, limit - 2)
+        if len(offsets) <= kept:
+            return ""
+        start = offsets[kept][0]
+        while start > 0 and not text[start - 1].isspace():
+            start -= 1
+        return text[start:].strip()
+
+
+def subject(file: str) -> str:
+    """What a file name says of its picture, as words: `crying-face_02.png` -> `crying face`; "" where it says nothing.
+
+    Numbers, hashes and the names that cameras and phones give are left out.
+    """
+    # Screenshots are named "... at 10.22".
+    stem = re.sub(r"\bat(?=[ _]\d)", "", PurePosixPath(file).stem)
+    if UUID.search(stem):
+        return ""
+    words = [word for word in re.findall(r"[^\W_]+(?:['’][^\W_]+)*", stem) if not _is_code(word)]
+    # redFox is two words, and fox2 is the second picture of a fox.
+    words = re.sub(r"([^\W\d_]{2,})\d+\b", r"\1", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", " ".join(words))).lower().split()
+    words = [word for word in words if not SILENT_WORD.fullmatch(word)]
+    return " ".join(words) if any(len(word) > 1 for word in words) else ""
+
+
+def fill(rows: Iterable[Row], settings: CaptionSettings) -> list[tuple[Row, str]]:
+    """Captions from the template for rows without one whose file name says something; the others are left."""
+    return [
+        (row, _fill_template(settings.template, settings.keyword, words))
+        for row in rows
+        if not (row.caption or "").strip() and (words := subject(row.file))
+    ]
+
+
+def write(dataset: Path, captions: Mapping[str, str]) -> None:
+    """Put captions into `metadata.jsonl` by file: into the file's rows without caption, or else into all its rows.
+
+    Files without a row get one at the end. Every other line and key stays as it is, to the byte; what was there before is kept as
+    `metadata.before.jsonl` beside `dataset/`, where imagefolder does not see it.
+    """
+    path = dataset / METADATA
+    if path.is_file():
+        before = path.read_bytes()
+        write_bytes(dataset.parent / BACKUP, before)
+    else:
+        rows = [{"file_name": row.file} | ({} if row.caption is None else {"text": row.caption}) for row in scan(dataset).rows]
+        before = b"".join(_line(row) + b"\n" for row in rows)
+    lines = before.split(b"\n")
+    places: dict[str, list[tuple[int, dict[str, object]]]] = {}
+    for index, line in enumerate(lines):
+        row = _read(line)
+        if row is not None:
+            places.setdefault(PurePosixPath(str(row.get("file_name"))).as_posix(), []).append((index, row))
+    if lines[-1]:
+        lines.append(b"")
+    added = []
+    for file, caption in captions.items():
+        there = places.get(file, [])
+        bare = [(index, row) for index, row in there if not row.get(caption_key(row))]
+        for index, row in bare or there:
+            ending = b"\r" if lines[index].endswith(b"\r") else b""
+            mark = b"\xef\xbb\xbf" if lines[index].startswith(b"\xef\xbb\xbf") else b""
+            lines[index] = mark + _line(row | {caption_key(row): caption}) + ending
+        if not there:
+            added.append(_line({"file_name": file, "text": caption}))
+    write_bytes(path, b"\n".join([*lines[:-1], *added, b""]))
+
+
+def _clip(folder: Path) -> Encoder:
+    """CLIP's tokenizer from its vocabulary and merges, as the hub repositories of SD 1.x and 2.x hold them."""
+    vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text("utf-8"))
+    merges = [
+        (left, right)
+        for line in (folder / "merges.txt").read_text("utf-8").split("\n")
+        if line and not line.startswith("#version")
+        for left, right in [line.split(" ")]
+    ]
+    encoder = Encoder(models.BPE(vocabulary, merges, unk_token=EOS, end_of_word_suffix="</w>", continuing_subword_prefix=""))
+    encoder.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    encoder.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(CLIP_WORDS), behavior="removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    encoder.post_processor = processors.RobertaProcessing(
+        (EOS, vocabulary[EOS]), (BOS, vocabulary[BOS]), trim_offsets=False, add_prefix_space=False
+    )
+    encoder.decoder = decoders.ByteLevel()
+    encoder.add_special_tokens([BOS, EOS])
+    return encoder
+
+
+def _is_code(word: str) -> bool:
+    """Whether a word of a file name is a number, a hash or an id rather than a word."""
+    if word.isdigit() or re.fullmatch(r"u?(?=[a-f]*[0-9])[0-9a-f]{4,}", word, re.IGNORECASE):
+        return True
+    has_digit, has_letter = any(map(str.isdigit, word)), any(map(str.isalpha, word))
+    if has_digit and has_letter and len(word) >= 8:
+        return True
+    humps = re.findall(r"[A-Z]+[a-z]*|[a-z]+", word)
+    return len(word) >= 8 and len(humps) > 2 and len(word) < 3 * len(humps)
+
+
+def _fill_template(template: str, keyword: str, words: str) -> str:
+    values = {"keyword": keyword, "subject": words}
+
+    def put(match: re.Match[str]) -> str:
+        article, name = match.group(1), match.group(2)
+        return values[name] if article is None else _with_article(article, values[name])
+
+    text = re.sub(r"(?:\b([Aa]n?) )?\{(keyword|subject)\}", put, template)
+    return " ".join(text.split()).strip(" ,;")
+
+
+def _with_article(article: str, word: str) -> str:
+    if not word:
+        return ""
+    is_an = bool(SPOKEN_WITH_AN.match(word)) or (word[0].lower() in "aeiou" and not SPOKEN_WITH_A.match(word))
+    return f"{article[0]}{'n' if is_an else ''} {word}"
+
+
+def _read(line: bytes) -> dict[str, object] | None:
+    try:
+        row = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _line(row: Mapping[str, object]) -> bytes:
+    return json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -1,0 +1,165 @@
+"""imagefolder and `metadata.jsonl` -> rows, and rows of decodable pictures -> Records with a hold-out that cannot leak.
+
+`scan` only reads names and text; it never stops at a fault but reports each with its line, because `datasets` drops or trips over most of
+them silently. How pictures come into a project in the first place is in `intake`. The hold-out is chosen by hashes and not by a random
+generator, so that adding a picture moves few others, and pictures that look the same always land on one side.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from decal import duplicates
+from decal.intake import Brought, bring_in
+from decal.metadata import METADATA, Row, fault, is_utf8, read_row, text_lines
+from decal.pictures import SUFFIXES, Look
+from decal.records import Finding, Record, Split
+
+__all__ = ["METADATA", "Brought", "Listing", "Row", "bring_in", "records", "scan"]
+
+# Fewer held-out pictures than this say nothing, and a set of fewer than twice as many cannot spare them.
+MIN_HOLDOUT = 6
+MIN_PICTURES_FOR_HOLDOUT = 12
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in `dataset/`.
+
+    rows: those whose file is there, in the order of the metadata. files: every picture below `dataset/`, sorted, relative, with `/`.
+    faults: what is wrong with the metadata, in the order of its lines, then files without a row.
+    """
+
+    rows: tuple[Row, ...]
+    files: tuple[str, ...]
+    faults: tuple[Finding, ...]
+
+
+def scan(folder: Path) -> Listing:
+    """The pictures and rows of an imagefolder, and everything wrong with its metadata.
+
+    A caption is read from the first of `text`, `caption` and `prompt` that a row has. Without `metadata.jsonl`, captions come from `.txt`
+    files beside the pictures. Pictures are not decoded. A folder that is not there is an empty one.
+    """
+    files, faults = _walk(folder)
+    if not (folder / METADATA).is_file():
+        rows = tuple(Row(file, _sidecar(folder / file), None) for file in files)
+        return Listing(rows, tuple(files), tuple(faults + _other_metadata(folder)))
+    there = set(files)
+    by_case = {file.casefold(): file for file in files}
+    kept: list[Row] = []
+    named: set[str] = set()
+    for number, line in enumerate(text_lines((folder / METADATA).read_bytes()), start=1):
+        if not line.strip():
+            continue
+        read = read_row(line, number)
+        if isinstance(read, Row) and read.file not in there:
+            read = _missing(folder, read, by_case) or read
+        if isinstance(read, Row):
+            kept.append(read)
+        else:
+            faults.append(read)
+        named.add(read.file or "")
+    faults += [
+        Finding(
+            level="warning",
+            check="no_row",
+            file=file,
+            reason=f"has no line in {METADATA}, so it is not trained on",
+            remedy=f'Add the line {{"file_name": {json.dumps(file, ensure_ascii=False)}, "text": "..."}} or take the picture out.',
+        )
+        for file in files
+        if file not in named
+    ]
+    return Listing(tuple(kept), tuple(files), tuple(faults))
+
+
+def records(listing: Listing, looks: Mapping[str, Look], *, holdout_share: float, seed: int) -> list[Record]:
+    """The rows whose picture was looked at, in their order, each in training or in the hold-out.
+
+    Of n pictures with different pixels, max(6, round(holdout_share * n)) are held out, or as many as whole groups of alike pictures
+    allow; none where n < 12 or the share is 0. A missing caption becomes the empty one.
+    """
+    held_out = _held_out({row.file: looks[row.file] for row in listing.rows if row.file in looks}, holdout_share, seed)
+    splits: dict[bool, Split] = {True: "holdout", False: "train"}
+    return [
+        Record(
+            file=row.file,
+            sha256=looks[row.file].sha256,
+            width_px=looks[row.file].width_px,
+            height_px=looks[row.file].height_px,
+            caption=row.caption or "",
+            split=splits[row.file in held_out],
+        )
+        for row in listing.rows
+        if row.file in looks
+    ]
+
+
+def _held_out(looks: Mapping[str, Look], share: float, seed: int) -> set[str]:
+    count = len({look.pixels_sha256 for look in looks.values()})
+    if count < MIN_PICTURES_FOR_HOLDOUT or share == 0:
+        return set()
+    missing = max(MIN_HOLDOUT, round(share * count))
+    chosen: set[str] = set()
+    drawn = []
+    for group in duplicates.groups(looks):
+        pixels = {looks[file].pixels_sha256 for file in group}
+        drawn.append((hashlib.sha256(f"{seed} {min(pixels)}".encode()).hexdigest(), len(pixels), group))
+    for _, size, group in sorted(drawn):
+        if size <= missing:
+            chosen.update(group)
+            missing -= size
+    return chosen
+
+
+def _walk(folder: Path) -> tuple[list[str], list[Finding]]:
+    """Every picture below the folder, and findings for links that leave it and names that no metadata can hold."""
+    files: list[str] = []
+    faults: list[Finding] = []
+    root = folder.resolve()
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        for name in sorted(names):
+            path = Path(parent, name)
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                continue
+            file = path.relative_to(folder).as_posix()
+            if not is_utf8(file):
+                safe = file.encode("utf-8", "backslashreplace").decode()
+                faults.append(fault("bad_name", safe, None, "the name is not UTF-8, so no metadata can name it", "Rename the file."))
+            elif path.is_symlink() and not path.resolve().is_relative_to(root):
+                faults.append(fault("outside", file, None, "is a link that leaves the folder", "Copy the picture itself into the folder."))
+            else:
+                files.append(file)
+    return sorted(files), faults
+
+
+def _missing(folder: Path, row: Row, by_case: Mapping[str, str]) -> Finding | None:
+    """What is wrong with a row whose file is not among the pictures; None where it is there behind a link inside the folder."""
+    path = folder / row.file
+    if path.exists() and not path.resolve().is_relative_to(folder.resolve()):
+        return fault("outside", row.file, row.line, "leads out of the folder through a link", "Copy the picture itself into the folder.")
+    if path.is_file() and path.suffix.lower() in SUFFIXES:
+        return None
+    if path.is_file():
+        return fault("not_a_picture", row.file, row.line, f"has the ending {path.suffix!r}", f"Use one of {', '.join(SUFFIXES)}.")
+    near = by_case.get(row.file.casefold())
+    remedy = f"There is {near}; write the name exactly so." if near else "Put the picture there, or delete the line."
+    return fault("missing_file", row.file, row.line, f"is named in line {row.line} of {METADATA} but is not there", remedy)
+
+
+def _other_metadata(folder: Path) -> list[Finding]:
+    others = [name for name in ("metadata.csv", "metadata.parquet") if (folder / name).is_file()]
+    remedy = f"Bring the folder in with  decal new FOLDER --from {folder}  or write {METADATA}."
+    return [fault("other_metadata", name, None, f"is not read; captions come from {METADATA} here", remedy) for name in others]
+
+
+def _sidecar(picture: Path) -> str | None:
+    try:
+        return picture.with_suffix(".txt").read_text("utf-8-sig", errors="replace").strip()
+    except OSError:
+        return None

@@ -1,0 +1,110 @@
+"""One line of `metadata.jsonl` -> a row, or what is wrong with it.
+
+The format is that of Hugging Face's imagefolder: a JSON object a line, `file_name` and a caption. Nothing here looks at the disk; a name
+that could lead out of its folder is refused as text already.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from decal.records import Finding
+
+METADATA = "metadata.jsonl"
+# `text` is what imagefolder and the diffusers scripts read; the others are common in exports.
+TEXT_KEYS = ("text", "caption", "prompt")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture file as the metadata names it. caption: None where there is none. line: of metadata.jsonl, from 1."""
+
+    file: str
+    caption: str | None
+    line: int | None
+
+
+def text_lines(data: bytes) -> Iterator[bytes]:
+    """The lines of a metadata file without their endings, the byte order mark left out; blank lines are kept so that numbers are right."""
+    for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        yield line.removesuffix(b"\r")
+
+
+def caption_key(row: Mapping[str, object]) -> str:
+    """The key that holds the caption of a row: the first with a value, else the first that is there, else `text`."""
+    there = [key for key in TEXT_KEYS if key in row]
+    return next((key for key in there if row[key] is not None), (there or TEXT_KEYS)[0])
+
+
+def read_row(line: bytes, number: int) -> Row | Finding:
+    """A row, or what is wrong with the line. number: of the line, from 1."""
+
+    def bad(reason: str, remedy: str, check: str = "bad_line") -> Finding:
+        return fault(check, METADATA, number, f"line {number}: {reason}", remedy)
+
+    row = _parse(line)
+    if isinstance(row, _Unfit):
+        return bad(row.reason, row.remedy)
+    name = row.get("file_name")
+    if not isinstance(name, str) or not name:
+        return bad("has no file_name", 'Add "file_name", the path of the picture below the folder.')
+    if not is_utf8(name) or any(ord(letter) < 32 for letter in name):
+        return bad(f"file_name {name!a} holds characters that no file name should", "Rename the picture and the line.")
+    if (why := leaves_folder(name)) is not None:
+        return bad(f"file_name {name!r} {why}", "Copy the picture into the folder and name it from there.", "outside")
+    file = PurePosixPath(name).as_posix()
+    text = row.get(caption_key(row))
+    if text is None:
+        return Row(file, None, number)
+    if not isinstance(text, str):
+        return fault("bad_caption", file, number, f"the caption is {json.dumps(text)[:40]}, not text", "Put it in quotation marks.")
+    if not is_utf8(text) or "\0" in text:
+        return fault("bad_caption", file, number, f"the caption {text[:40]!a} holds characters that no text should", "Write it anew.")
+    return Row(file, text, number)
+
+
+@dataclass(frozen=True)
+class _Unfit:
+    """Why a line is not a JSON object."""
+
+    reason: str
+    remedy: str
+
+
+def _parse(line: bytes) -> dict[str, object] | _Unfit:
+    if b"\0" in line:
+        return _Unfit("holds a NUL byte", "Save the file as UTF-8 text; the line is damaged, or the file is UTF-16.")
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        return _Unfit(f"is not UTF-8 (byte {problem.start + 1})", "Save the file as UTF-8.")
+    except (ValueError, RecursionError) as problem:
+        return _Unfit(f"is not JSON ({problem})", 'Write it as {"file_name": "...", "text": "..."}.')
+    return row if isinstance(row, dict) else _Unfit("is not a JSON object", 'Write it as {"file_name": "...", "text": "..."}.')
+
+
+def leaves_folder(name: str) -> str | None:
+    """Why a relative name could lead out of its folder; None where it cannot."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://|file:|data:", name):
+        return "is an address, not a path below the folder"
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        return "is an absolute path"
+    if "\\" in name:
+        return "has backslashes; write / instead"
+    return "leads out of the folder" if ".." in name.split("/") else None
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text can be written; half surrogates from escapes and undecodable file names cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def fault(check: str, file: str, line: int | None, reason: str, remedy: str) -> Finding:
+    """A finding of level error about a file."""
+    return Finding(level="error", check=check, file=file, line=line, reason=reason, remedy=remedy)
