@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from peft import LoraConfig
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from decal.bases import Base
@@ -67,7 +67,8 @@ def save(path: Path, factors: dict[str, Tensor], *, rank: int, alpha: float, abo
     layers = sorted({name.partition(".lora_")[0] for name in factors})
     # diffusers reads this entry; alpha is the rank because the scale is already in the weights.
     metadata = {"unet.r": rank, "unet.lora_alpha": rank, "unet.target_modules": layers}
-    save_file(tensors, path, {"format": "pt", "lora_adapter_metadata": json.dumps(metadata, sort_keys=True), **about})
+    data = serialize(tensors, {"format": "pt", "lora_adapter_metadata": json.dumps(metadata, sort_keys=True), **about})
+    path.write_bytes(_sort_header(data))
 
 
 def load(path: Path) -> Factors:
@@ -118,6 +119,14 @@ class Swapper:
             return self._denoiser.get_parameter(f"{layer}.weight")
         except AttributeError as problem:
             raise AdapterError(f"The base has no layer {layer}, which the LoRA changes.\nUse the base it was trained on.") from problem
+
+
+def _sort_header(data: bytes) -> bytes:
+    """The same safetensors file with its header in order; the library writes metadata in an order that changes from save to save."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + size :]
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

@@ -17,6 +17,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from decal.errors import SettingsError
 from decal.presets import DEAD_IDS, Targets, base_preset
 
+# What the settings are called in diffusers' scripts and in sd-scripts.
+PEER_NAMES = {
+    "lr": "learning_rate",
+    "lr_scheduler": "schedule",
+    "lr_warmup_steps": "warmup_steps",
+    "max_train_steps": "steps",
+    "num_train_epochs": "epochs",
+    "max_train_epochs": "epochs",
+    "train_batch_size": "batch",
+    "gradient_accumulation_steps": "accumulation",
+    "network_dim": "rank",
+    "network_alpha": "alpha",
+    "lora_alpha": "alpha",
+    "snr_gamma": "min_snr_gamma",
+    "mixed_precision": "precision",
+    "checkpointing_steps": "checkpoint_every",
+    "save_every_n_steps": "checkpoint_every",
+    "random_flip": "flip",
+    "pretrained_model_name_or_path": "model",
+    "report_to": "trackers",
+}
+
 Ground = Annotated[str, Field(pattern=r"^(white|black|grey|#[0-9a-fA-F]{6})$")]
 Sampler = Literal["ddim", "euler", "dpm++"]
 Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
@@ -328,7 +350,9 @@ def _sentences(detail: dict[str, Any]) -> list[str]:
     place = ".".join(str(part) for part in detail["loc"] if not isinstance(part, int))
     if detail["type"] == "extra_forbidden":
         known = [name for name, _, _ in fields()] if "." in place else list(_SECTIONS)
-        near = difflib.get_close_matches(place, known, n=1, cutoff=0.5)
+        key = place.rpartition(".")[2]
+        near = [name for name in known if name.endswith(f".{PEER_NAMES.get(key)}")]
+        near = near or difflib.get_close_matches(place, known, n=1, cutoff=0.5)
         return [f"{place} is not a setting." + (f" Did you mean {near[0]}?" if near else " `decal presets` lists them all.")]
     message = str(detail["msg"]).removeprefix("Value error, ")
     if not place:

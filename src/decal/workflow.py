@@ -36,7 +36,7 @@ GRID_PROMPTS = 10
 COMPARE_PROMPTS = 8
 DRAWING_THREADS = 2
 SAMPLE = Path(__file__).parent / "mini" / "sample"
-SAMPLE_KEYWORD = "inkpop"
+SAMPLE_KEYWORD = "cobink"
 
 
 @dataclass(frozen=True)
@@ -407,15 +407,10 @@ def _run_to_train(at: Project, choice: Choice) -> Run:
 
 
 def _load_base(resolved: Resolved, device: str, dtype: object) -> "Base":
-    import diffusers
     import torch
-    import transformers
 
     from decal.bases.sd import StableDiffusion
 
-    # Their loading bars and notices about torchvision say nothing that a user could act on.
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
     assert isinstance(dtype, torch.dtype)
     return StableDiffusion(resolved.base.model, device=torch.device(device), dtype=dtype)
 

@@ -6,13 +6,14 @@ loaded at first use. Prediction type, zero terminal SNR and the noise schedule a
 
 import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import diffusers
 import torch
+import transformers
 from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, UNet2DConditionModel
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -23,7 +24,10 @@ from decal.bases import Conditioning, Prediction
 from decal.errors import BaseModelError
 from decal.presets import base_preset
 
-logger = logging.getLogger(__name__)
+# Their loading bars, and notices that torchvision is missing, tell a user nothing to act on.
+diffusers.utils.logging.disable_progress_bar()
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
 
 WEIGHTS = {
     "unet": "unet/diffusion_pytorch_model.safetensors",

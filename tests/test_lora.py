@@ -1,0 +1,122 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from decal import lora
+from decal.bases.sd import StableDiffusion
+from decal.errors import AdapterError
+from decal.settings import ResolvedTrain, parse, resolve
+
+
+def base_of(folder: Path) -> StableDiffusion:
+    return StableDiffusion(str(folder), device=torch.device("cpu"), dtype=torch.float32)
+
+
+def settings_of(targets: str, rank: int, alpha: float) -> ResolvedTrain:
+    return resolve(parse({"train": {"targets": targets, "rank": rank, "alpha": alpha}}), 4).train
+
+
+def taught(base: StableDiffusion, settings: ResolvedTrain) -> dict[str, nn.Parameter]:
+    """An attached LoRA whose B is not 0, as after training."""
+    factors = lora.attach(base, settings)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for factor in factors.values():
+            factor.copy_(torch.randn(factor.shape, generator=generator) * 0.1)
+    return factors
+
+
+def output(denoiser: nn.Module) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(2)
+    noisy, states = torch.randn(2, 4, 8, 8, generator=generator), torch.randn(2, 77, 32, generator=generator)
+    with torch.no_grad():
+        return denoiser(noisy, torch.tensor([900, 100]), encoder_hidden_states=states, return_dict=False)[0]
+
+
+def test_a_new_lora_changes_nothing(tiny: Path):
+    base = base_of(tiny)
+    before = output(base.denoiser)
+    lora.attach(base, settings_of("all", 4, 8))
+    assert torch.equal(output(base.denoiser), before)
+
+
+def test_attaching_twice_with_one_seed_gives_the_same_factors(tiny: Path):
+    first, second = (lora.attach(base_of(tiny), settings_of("attention", 4, 4)) for _ in range(2))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("has_metadata", [True, False])
+@pytest.mark.parametrize("alpha", [2.0, 4.0, 8.0])
+@pytest.mark.parametrize("targets", ["attention", "all"])
+def test_stock_diffusers_reloads_at_the_right_strength(targets: str, alpha: float, has_metadata: bool, tiny: Path, tmp_path: Path):
+    from diffusers import StableDiffusionPipeline
+
+    base = base_of(tiny)
+    plain = output(base.denoiser)
+    factors = taught(base, settings_of(targets, 4, alpha))
+    wanted = output(base.denoiser)
+    lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=alpha, about={})
+    if not has_metadata:
+        save_file(load_file(tmp_path / "lora.safetensors"), tmp_path / "lora.safetensors")
+    pipeline = StableDiffusionPipeline.from_pretrained(tiny, safety_checker=None)
+    pipeline.load_lora_weights(tmp_path / "lora.safetensors")
+    assert (output(pipeline.unet) - wanted).abs().max() <= 1e-5
+    assert (wanted - plain).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("alpha", [2.0, 4.0, 8.0])
+def test_an_adapter_put_on_is_the_adapter_trained(alpha: float, tiny: Path, tmp_path: Path):
+    base = base_of(tiny)
+    factors = taught(base, settings_of("all", 4, alpha))
+    wanted = output(base.denoiser)
+    lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=alpha, about={})
+    other = base_of(tiny)
+    lora.Swapper(other.denoiser).put_on(lora.load(tmp_path / "lora.safetensors"), 1.0)
+    assert (output(other.denoiser) - wanted).abs().max() <= 1e-5
+
+
+def test_taking_an_adapter_off_gives_the_base_back_exactly(tiny: Path, tmp_path: Path):
+    lora.save(tmp_path / "lora.safetensors", dict(taught(base_of(tiny), settings_of("all", 4, 4))), rank=4, alpha=4, about={})
+    base = base_of(tiny)
+    before = output(base.denoiser)
+    swapper = lora.Swapper(base.denoiser)
+    swapper.put_on(lora.load(tmp_path / "lora.safetensors"), 0.7)
+    swapper.put_on({}, 1.0)
+    assert torch.equal(output(base.denoiser), before)
+
+
+def test_the_header_says_rank_for_alpha(tiny: Path, tmp_path: Path):
+    factors = lora.attach(base_of(tiny), settings_of("attention", 4, 16))
+    lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=16, about={"decal.base": "tiny"})
+    with safe_open(tmp_path / "lora.safetensors", framework="pt") as file:
+        header = file.metadata()
+    told = json.loads(header["lora_adapter_metadata"])
+    assert (told["unet.r"], told["unet.lora_alpha"], header["decal.base"]) == (4, 4, "tiny")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a lora", b"\xff" * 64])
+def test_a_damaged_file_is_one_sentence(content: bytes, tmp_path: Path):
+    (tmp_path / "lora.safetensors").write_bytes(content)
+    with pytest.raises(AdapterError, match="cannot be read as a LoRA"):
+        lora.load(tmp_path / "lora.safetensors")
+
+
+def test_a_truncated_file_is_one_sentence(tiny: Path, tmp_path: Path):
+    path = tmp_path / "lora.safetensors"
+    lora.save(path, dict(lora.attach(base_of(tiny), settings_of("attention", 4, 4))), rank=4, alpha=4, about={})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(AdapterError, match="missing or damaged"):
+        lora.load(path)
+
+
+def test_a_lora_of_another_base_is_refused_by_layer(tiny: Path):
+    with pytest.raises(AdapterError, match="has no layer nowhere"):
+        lora.Swapper(base_of(tiny).denoiser).put_on(
+            {"nowhere.lora_A.weight": torch.ones(1, 1), "nowhere.lora_B.weight": torch.ones(1, 1)}, 1
+        )
