@@ -100,10 +100,10 @@ def subject(file: str) -> str:
     stem = re.sub(r"\bat(?=[ _]\d)", "", PurePosixPath(file).stem)
     if UUID.search(stem):
         return ""
-    words = [word for word in re.findall(r"[^\W_]+(?:['’][^\W_]+)*", stem) if not _is_code(word)]
+    words = [word for word in re.findall(r"[^\W_]+(?:['’][^\W_]+)*", stem) if not (_is_code(word) or _is_silent(word))]
     # redFox is two words, and fox2 is the second picture of a fox.
     words = re.sub(r"([^\W\d_]{2,})\d+\b", r"\1", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", " ".join(words))).lower().split()
-    words = [word for word in words if not SILENT_WORD.fullmatch(word)]
+    words = [word for word in words if not _is_silent(word)]
     return " ".join(words) if any(len(word) > 1 for word in words) else ""
 
 
@@ -181,6 +181,10 @@ def _is_code(word: str) -> bool:
         return True
     humps = re.findall(r"[A-Z]+[a-z]*|[a-z]+", word)
     return len(word) >= 8 and len(humps) > 2 and len(word) < 3 * len(humps)
+
+
+def _is_silent(word: str) -> bool:
+    return SILENT_WORD.fullmatch(word.lower()) is not None
 
 
 def _fill_template(template: str, keyword: str, words: str) -> str:

@@ -161,7 +161,7 @@ def caption_words(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Fi
     kinds, styles = settings.kind_words, settings.style_words or ("style", *([keyword] if keyword else []))
     for row in _captioned(rows):
         text = row.caption or ""
-        if keyword and not _holds(text, (keyword,)):
+        if keyword and not _holds(text, (keyword,), ending=""):
             reason = f"the keyword {keyword} is not in {_short(text)}"
             yield _finding("error", "no_keyword", row.file, reason, f"Add {keyword} to the caption.", row.line)
         if kinds and not _holds(text, kinds):
@@ -216,9 +216,9 @@ def _captioned(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.caption is not None and row.caption.strip()]
 
 
-def _holds(text: str, words: Sequence[str]) -> bool:
-    """Whether one of the words stands in the text as a word of its own; its plural counts."""
-    return any(re.search(rf"(?<!\w){re.escape(word.casefold())}(e?s)?(?!\w)", text.casefold()) for word in words)
+def _holds(text: str, words: Sequence[str], ending: str = "(e?s)?") -> bool:
+    """Whether one of the words stands in the text as a word of its own; with the ending of a plural too, unless another is given."""
+    return any(re.search(rf"(?<!\w){re.escape(word.casefold())}{ending}(?!\w)", text.casefold()) for word in words)
 
 
 def _finding(level: Level, check: str, file: str | None, reason: str, remedy: str, line: int | None = None) -> Finding:

@@ -5,7 +5,7 @@ close and no cell of their thumbnails differs much; the second test tells flat s
 empty. Mirrored pictures count as well, because training mirrors pictures too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,6 @@ MAX_BITS = 10
 MAX_CELL_DIFFERENCE = 40
 # A thumbnail without contrast shows nothing to compare, for instance a white drawing on the white ground.
 MIN_CONTRAST = 12
-# Rows of the comparison held at a time: 512 x 100,000 distances are 50 MB.
-BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -35,69 +33,71 @@ class Pair:
 
 def pairs(looks: Mapping[str, Look]) -> list[Pair]:
     """Every later file with the first file that it looks like, in the order of their names."""
-    first_by_pixels: dict[str, str] = {}
-    found: list[Pair] = []
-    for file in sorted(looks):
-        first = first_by_pixels.setdefault(looks[file].pixels_sha256, file)
-        if first != file:
-            found.append(Pair(first, file, bits=0, is_exact=True, is_mirrored=False))
-    distinct = sorted(first_by_pixels.values())
-    found += _near([(file, looks[file]) for file in distinct])
-    return sorted(found, key=lambda pair: (pair.second, pair.first))
+    leaders = _leaders(looks)
+    found = [Pair(first, file, bits=0, is_exact=True, is_mirrored=False) for file, first in leaders.items() if file != first]
+    files = sorted(set(leaders.values()))
+    for match in _matches([looks[file] for file in files]):
+        first = int(match.firsts[0])
+        bits = (match.hash ^ looks[files[first]].dhash).bit_count()
+        found.append(Pair(files[first], files[match.second], bits, is_exact=False, is_mirrored=match.is_mirrored))
+    by_second: dict[str, Pair] = {}
+    for pair in sorted(found, key=lambda pair: (pair.second, pair.is_mirrored)):
+        by_second.setdefault(pair.second, pair)
+    return list(by_second.values())
 
 
 def groups(looks: Mapping[str, Look]) -> list[tuple[str, ...]]:
     """All files, each in one group with those that look the same, directly or through others; both levels are sorted."""
-    leader = {file: file for file in looks}
-
-    def find(file: str) -> str:
-        while leader[file] != file:
-            leader[file] = leader[leader[file]]
-            file = leader[file]
-        return file
-
-    for pair in pairs(looks):
-        first, second = sorted((find(pair.first), find(pair.second)))
-        leader[second] = first
-    members: dict[str, list[str]] = {}
+    leaders = _leaders(looks)
+    files = sorted(set(leaders.values()))
+    group = np.arange(len(files))
+    for match in _matches([looks[file] for file in files]):
+        joined = np.append(group[match.firsts], group[match.second])
+        group[np.isin(group, joined)] = joined.min()
+    of_leader = dict(zip(files, group.tolist(), strict=True))
+    members: dict[int, list[str]] = {}
     for file in sorted(looks):
-        members.setdefault(find(file), []).append(file)
-    return [tuple(files) for files in members.values()]
+        members.setdefault(of_leader[leaders[file]], []).append(file)
+    return [tuple(same) for same in members.values()]
 
 
-def _near(distinct: list[tuple[str, Look]]) -> list[Pair]:
-    """Near pairs among pictures of different pixels: each picture with the first earlier one that it looks like."""
-    if len(distinct) < 2:
-        return []
+@dataclass(frozen=True)
+class _Match:
+    """One picture and all earlier ones that it looks like. hash: its own, mirrored where that is what is alike."""
+
+    second: int
+    firsts: NDArray[np.intp]
+    hash: int
+    is_mirrored: bool
+
+
+def _leaders(looks: Mapping[str, Look]) -> dict[str, str]:
+    """Each file with the first file of the same pixels, itself where it is the first."""
+    first_by_pixels: dict[str, str] = {}
+    return {file: first_by_pixels.setdefault(looks[file].pixels_sha256, file) for file in sorted(looks)}
+
+
+def _matches(looks: Sequence[Look]) -> Iterator[_Match]:
+    """Every picture with the earlier ones that it looks like; a million comparisons take some milliseconds."""
     width, height = THUMBNAIL_PX
-    thumbnails = np.stack([np.frombuffer(look.thumbnail, np.uint8).reshape(height, width, 3) for _, look in distinct])
-    mirrored = thumbnails[:, :, ::-1]
-    contrast = np.ptp(thumbnails.reshape(len(distinct), -1), axis=1)
-    hashes = np.array([look.dhash for _, look in distinct], np.uint64)
-    mirrored_hashes = np.array([dhash(thumbnail) for thumbnail in mirrored], np.uint64)
-    found: dict[int, Pair] = {}
-    for start in range(0, len(distinct), BLOCK):
-        block = slice(start, start + BLOCK)
-        for is_mirrored, others, shown in ((False, hashes, thumbnails), (True, mirrored_hashes, mirrored)):
-            for second, first, bits in _close(hashes[block], others, start):
-                is_told = second in found and not found[second].is_mirrored
-                if is_told or min(contrast[first], contrast[second]) < MIN_CONTRAST:
-                    continue
-                if _largest_difference(thumbnails[second], shown[first]) <= MAX_CELL_DIFFERENCE:
-                    found.setdefault(second, Pair(distinct[first][0], distinct[second][0], bits, is_exact=False, is_mirrored=is_mirrored))
-    return list(found.values())
+    thumbnails = np.array([np.frombuffer(look.thumbnail, np.uint8) for look in looks], np.int16).reshape(-1, height, width, 3)
+    hashes = np.array([look.dhash for look in looks], np.uint64)
+    has_contrast = np.ptp(thumbnails, axis=(1, 2, 3)) >= MIN_CONTRAST if looks else np.empty(0, bool)
+    # The means of 2 x 2 cells never differ more than the cells themselves, so they rule out most pairs at a fraction of the work.
+    means = _means(thumbnails)
+    fine, coarse = thumbnails.reshape(len(looks), -1), means.reshape(len(looks), -1)
+    for second in np.flatnonzero(has_contrast).tolist():
+        for is_mirrored in (False, True):
+            shown = thumbnails[second, :, ::-1] if is_mirrored else thumbnails[second]
+            own = dhash(shown.astype(np.uint8)) if is_mirrored else looks[second].dhash
+            firsts = np.flatnonzero((np.bitwise_count(hashes[:second] ^ np.uint64(own)) <= MAX_BITS) & has_contrast[:second])
+            for known, wanted in ((coarse, _means(shown[None]).reshape(-1)), (fine, shown.reshape(-1))):
+                firsts = firsts[np.abs(known[firsts] - wanted).max(axis=1, initial=0) <= MAX_CELL_DIFFERENCE]
+            if firsts.size:
+                yield _Match(second, firsts, own, is_mirrored)
 
 
-def _close(block: NDArray[np.uint64], others: NDArray[np.uint64], start: int) -> list[tuple[int, int, int]]:
-    """(second, first, bits) of every hash in the block, whose places begin at start, with each earlier one that is close."""
-    bits = np.bitwise_count(block[:, None] ^ others[None, : start + len(block)])
-    seconds, firsts = np.nonzero(bits <= MAX_BITS)
-    return [
-        (start + int(second), int(first), int(bits[second, first]))
-        for second, first in zip(seconds, firsts, strict=True)
-        if first < start + second
-    ]
-
-
-def _largest_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> int:
-    return int(np.abs(one.astype(np.int16) - other.astype(np.int16)).max())
+def _means(thumbnails: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Means, rounded down, [N, 8, 9, 3] of the 2 x 2 cells of thumbnails [N, 16, 18, 3]."""
+    cells = thumbnails.reshape(-1, thumbnails.shape[1] // 2, 2, thumbnails.shape[2] // 2, 2, 3)
+    return np.asarray(cells.mean(axis=(2, 4)), np.int16)
