@@ -10,10 +10,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "decal"
 
 # From the ground up; a room may import rooms that stand before it.
-ORDER = (
-    "errors records presets settings project lettering curves pictures captions dataset checks grid sheets doctor runs "
-    "bases batches objective lora cache state train generate workflow progress cli"
-).split()
+ORDER = """
+    errors records presets settings project events metadata lettering curves pictures duplicates intake dataset captions checks
+    grid sheets doctor runs bases batches objective lora cache state train generate gallery overview workflow progress cli
+""".split()
 # Rooms that may import torch and the Hugging Face stack.
 TORCH = {"bases", "objective", "lora", "cache", "state", "train", "generate"}
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate"}

@@ -44,13 +44,14 @@ def scan(folder: Path) -> Listing:
     A caption is read from the first of `text`, `caption` and `prompt` that a row has. Without `metadata.jsonl`, captions come from `.txt`
     files beside the pictures. Pictures are not decoded. A folder that is not there is an empty one.
     """
-    files, faults = _walk(folder)
+    files, unusable = _walk(folder)
     if not (folder / METADATA).is_file():
         rows = tuple(Row(file, _sidecar(folder / file), None) for file in files)
-        return Listing(rows, tuple(files), tuple(faults + _other_metadata(folder)))
+        return Listing(rows, tuple(files), tuple(unusable + _other_metadata(folder)))
     there = set(files)
     by_case = {file.casefold(): file for file in files}
     kept: list[Row] = []
+    faults: list[Finding] = []
     named: set[str] = set()
     for number, line in enumerate(text_lines((folder / METADATA).read_bytes()), start=1):
         if not line.strip():
@@ -63,6 +64,8 @@ def scan(folder: Path) -> Listing:
         else:
             faults.append(read)
         named.add(read.file or "")
+    # A link that a row names is told with the line of that row.
+    faults = [found for found in unusable if found.file not in named] + faults
     faults += [
         Finding(
             level="warning",

@@ -79,10 +79,12 @@ def _leaders(looks: Mapping[str, Look]) -> dict[str, str]:
 
 def _matches(looks: Sequence[Look]) -> Iterator[_Match]:
     """Every picture with the earlier ones that it looks like; a million comparisons take some milliseconds."""
+    if len(looks) < 2:
+        return
     width, height = THUMBNAIL_PX
     thumbnails = np.array([np.frombuffer(look.thumbnail, np.uint8) for look in looks], np.int16).reshape(-1, height, width, 3)
     hashes = np.array([look.dhash for look in looks], np.uint64)
-    has_contrast = np.ptp(thumbnails, axis=(1, 2, 3)) >= MIN_CONTRAST if looks else np.empty(0, bool)
+    has_contrast = np.ptp(thumbnails, axis=(1, 2, 3)) >= MIN_CONTRAST
     # The means of 2 x 2 cells never differ more than the cells themselves, so they rule out most pairs at a fraction of the work.
     means = _means(thumbnails)
     fine, coarse = thumbnails.reshape(len(looks), -1), means.reshape(len(looks), -1)

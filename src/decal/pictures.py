@@ -46,8 +46,8 @@ ROTATIONS = {
 
 Fault = Literal["unreadable", "truncated", "huge", "extreme_ratio"]
 
-# Pillow's own limit is higher than ours and only prints; ours refuses and says why.
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+# Pillow prints to stderr about damaged tags and about sizes below its own, higher limit; what matters of it becomes a reason here.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class PictureError(DataError):
