@@ -181,6 +181,30 @@ def test_of_an_animation_the_first_frame_is_used_and_the_frames_are_counted(tmp_
     assert all(colour[0] > 240 and colour[1] < 15 for _, colour in seen.values())  # type: ignore[index]
 
 
+def _cmyk_profile() -> bytes:
+    """A small ICC profile for CMYK that shows black ink as black and all others as mid grey, Lab (50, 0, 0)."""
+    curves = bytes(range(256))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    table += curves * 4 + bytes([128, 128, 128, 0, 128, 128]) * 2**3 + curves * 3
+    header = struct.pack(">I4sI4s4s4s", 128 + 4 + 12 + len(table), b"lcms", 0x02100000, b"prtr", b"CMYK", b"Lab ")
+    header += struct.pack(">6H4s", 2024, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + struct.pack(">3I", 0xF6D6, 0x10000, 0xD32D)
+    return header.ljust(128, b"\0") + struct.pack(">I4sII", 1, b"A2B0", 144, len(table)) + table
+
+
+def test_a_cmyk_profile_decides_the_colours(tmp_path: Path) -> None:
+    path = _saved(tmp_path, Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "a.jpg", icc_profile=_cmyk_profile())
+    red, green, blue = pictures.load(path, "white").getpixel((4, 4))  # type: ignore[misc]
+    # Lab (50, 0, 0) is 119 in sRGB; 8 bit Lab and the rounding of both tables cost a few levels.
+    assert max(abs(red - 119), abs(green - 119), abs(blue - 119)) <= 3
+
+
+def test_a_turned_animation_keeps_its_count_of_frames(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = 6
+    path = _saved(tmp_path, _noise(), "a.webp", save_all=True, append_images=[_noise().transpose(Image.Transpose.ROTATE_180)], exif=exif)
+    assert (look(path).width_px, look(path).height_px, look(path).frames) == (30, 40, 2)
+
+
 def test_the_same_pixels_in_two_files_have_one_pixel_hash_and_two_file_hashes(tmp_path: Path) -> None:
     one, other = look(_saved(tmp_path, _noise(), "a.png")), look(_saved(tmp_path, _noise(), "a.bmp"))
     assert one.pixels_sha256 == other.pixels_sha256

@@ -74,7 +74,7 @@ def bring_in(source: Path, dataset: Path) -> Brought:
             for file in found.pictures:
                 target = staged / file
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(folder / file, target)
+                _copy(folder / file, target)
             (staged / METADATA).write_bytes(rows)
     lines = [line for line in text_lines(rows) if line.strip()]
     return Brought(
@@ -84,6 +84,15 @@ def bring_in(source: Path, dataset: Path) -> Brought:
         ignored=found.ignored,
         left_outside=(*outside, *found.outside),
     )
+
+
+def _copy(picture: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(picture, target)
+    except PermissionError as problem:
+        if problem.filename != str(picture):
+            raise
+        raise DataError(f"{picture} cannot be read ({problem.strerror}).\nMake it readable, or take it out of the source.") from problem
 
 
 class _Found:
@@ -169,7 +178,7 @@ def _opened(source: Path) -> Iterator[tuple[Path, str | None, list[str]]]:
         yield source, None, []
     elif not source.exists():
         raise DataError(f"{source} is not there.\nName a folder of pictures, a picture or a zip after --from.")
-    elif source.suffix.lower() in SUFFIXES or not zipfile.is_zipfile(source):
+    elif source.suffix.lower() != ".zip" and (source.suffix.lower() in SUFFIXES or not zipfile.is_zipfile(source)):
         yield source.parent, source.name, []
     else:
         with tempfile.TemporaryDirectory(prefix="decal-") as name:

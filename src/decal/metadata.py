@@ -80,8 +80,10 @@ def _parse(line: bytes) -> dict[str, object] | _Unfit:
         row = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as problem:
         return _Unfit(f"is not UTF-8 (byte {problem.start + 1})", "Save the file as UTF-8.")
-    except (ValueError, RecursionError) as problem:
-        return _Unfit(f"is not JSON ({problem})", 'Write it as {"file_name": "...", "text": "..."}.')
+    except json.JSONDecodeError as problem:
+        return _Unfit(f"is not JSON ({problem.msg}, column {problem.colno})", 'Write it as {"file_name": "...", "text": "..."}.')
+    except (ValueError, RecursionError) as problem:  # Numbers and nesting beyond what Python reads.
+        return _Unfit(f"cannot be read ({problem})", 'Write it as {"file_name": "...", "text": "..."}.')
     return row if isinstance(row, dict) else _Unfit("is not a JSON object", 'Write it as {"file_name": "...", "text": "..."}.')
 
 

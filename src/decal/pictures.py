@@ -89,8 +89,7 @@ def look(path: Path) -> Look:
     """What is known of a picture file after decoding all of its first frame. Raises PictureError."""
     data = _read(path)
     image = _decode(path, data)
-    mode, frames = image.mode, _frames(image)
-    rgb, alpha = _split(path, image)
+    rgb, alpha = _split(path, _upright(image))
     seen = _composite(rgb, alpha, (255, 255, 255))
     pixels = hashlib.sha256(f"{seen.width} {seen.height} ".encode() + seen.tobytes())
     if alpha is not None:
@@ -101,8 +100,9 @@ def look(path: Path) -> Look:
         pixels_sha256=pixels.hexdigest(),
         width_px=seen.width,
         height_px=seen.height,
-        mode=mode,
-        frames=frames,
+        mode=image.mode,
+        # Last, because counting frames moves through the file.
+        frames=_frames(image),
         has_alpha=alpha is not None,
         has_hidden_colour=alpha is not None and _hides_colour(rgb, alpha),
         dhash=dhash(thumbnail),
@@ -115,7 +115,7 @@ def load(path: Path, ground: str) -> Image.Image:
 
     ground: white, black, grey or #rrggbb.
     """
-    rgb, alpha = _split(path, _decode(path, _read(path)))
+    rgb, alpha = _split(path, _upright(_decode(path, _read(path))))
     return _composite(rgb, alpha, colour(ground))
 
 
@@ -176,7 +176,7 @@ def _read(path: Path) -> bytes:
 
 
 def _decode(path: Path, data: bytes) -> Image.Image:
-    """The first frame, decoded in full and upright. Limits are checked on the header first."""
+    """The first frame, decoded in full. Limits are checked on the header first."""
     # Pillow raises errors of many kinds on damaged files (SyntaxError, struct.error, ...); each means the same here.
     try:
         image = Image.open(BytesIO(data), formats=FORMATS)
@@ -195,11 +195,19 @@ def _decode(path: Path, data: bytes) -> Image.Image:
         fault: Fault = "truncated" if _is_cut_short(problem) else "unreadable"
         reason = "the file ends before the picture does" if fault == "truncated" else f"damaged ({problem})"
         raise PictureError(path, fault, reason, "Get the picture again, or take it out.") from problem
-    rotation = ROTATIONS.get(_orientation(image))
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF says; damaged EXIF is no reason to lose the picture."""
+    try:
+        rotation = ROTATIONS.get(int(image.getexif().get(ORIENTATION, 1)))
+    except Exception:
+        rotation = None
     if rotation is None:
         return image
     upright = image.transpose(rotation)
-    upright.info = image.info
+    upright.info = image.info  # holds the transparency of palettes and the colour profile
     return upright
 
 
@@ -222,13 +230,6 @@ def _is_cut_short(problem: Exception) -> bool:
     """Whether Pillow's error is about missing bytes; it has words for that, and no kind of its own."""
     words = str(problem).lower()
     return isinstance(problem, EOFError) or any(word in words for word in ("truncat", "end of file", "not enough"))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # Damaged EXIF is no reason to lose the picture.
-        return 1
 
 
 def _frames(image: Image.Image) -> int:
