@@ -167,7 +167,8 @@ def caption_words(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Fi
         if kinds and not _holds(text, kinds):
             reason = f"no kind of picture ({', '.join(kinds)}) in {_short(text)}"
             yield _finding("warning", "no_kind_word", row.file, reason, "Add one of caption.kind_words, or change that list.", row.line)
-        if not _holds(text, styles):
+        # Without style words the keyword is one, and its absence has been told.
+        if not _holds(text, styles) and (settings.style_words or not keyword):
             level: Level = "warning" if settings.style_words else "note"
             reason = f"no word for the style ({', '.join(styles)}) in {_short(text)}"
             yield _finding(level, "no_style_word", row.file, reason, "Add one, or set caption.style_words.", row.line)

@@ -6,11 +6,14 @@ What is refused is an archive that would fill the disk. The folder is filled und
 """
 
 import csv
+import errno
 import io
 import json
+import lzma
 import os
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -22,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from decal.errors import DataError
 from decal.metadata import METADATA, TEXT_KEYS, caption_key, is_utf8, leaves_folder, text_lines
 from decal.pictures import SUFFIXES
-from decal.project import staged_folder
+from decal.project import staged_folder, writing
 
 CSV = "metadata.csv"
 # A hundred times the largest sets people train a LoRA on.
@@ -182,7 +185,9 @@ def _opened(source: Path) -> Iterator[tuple[Path, str | None, list[str]]]:
         yield source.parent, source.name, []
     else:
         with tempfile.TemporaryDirectory(prefix="decal-") as name:
-            yield Path(name), None, _unpack(source, Path(name))
+            with writing(Path(name)):
+                outside = _unpack(source, Path(name))
+            yield Path(name), None, outside
 
 
 def _unpack(source: Path, folder: Path) -> list[str]:
@@ -202,9 +207,12 @@ def _unpack(source: Path, folder: Path) -> list[str]:
                     outside.append(name)
                 elif _is_of_use(name):
                     left -= _unpack_one(archive, member, folder, left)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as problem:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, OverflowError, OSError) as problem:
+        # An offset or a stream that makes no sense; any other OSError is about the disk.
+        if isinstance(problem, OSError) and problem.errno not in (None, errno.EINVAL):
+            raise
         raise DataError(f"{source} is damaged ({problem}).\nGet it again, or name a folder of pictures.") from problem
-    except (RuntimeError, NotImplementedError) as problem:
+    except (RuntimeError, NotImplementedError) as problem:  # encrypted, or packed in a way that Python does not know
         raise DataError(f"{source} cannot be unpacked ({problem}).\nUnpack it yourself, and name the folder after --from.") from problem
     return outside
 
