@@ -23,7 +23,7 @@ def rooms() -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for path in PACKAGE.rglob("*.py"):
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if room != "__init__":
+        if room not in ("__init__", "__main__"):
             files.setdefault(room, []).append(path)
     return files
 

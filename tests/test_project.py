@@ -53,9 +53,8 @@ def test_a_record_of_another_kind_is_not_half_understood(tmp_path: Path):
 def test_a_staged_folder_that_fails_leaves_what_was_there(tmp_path: Path):
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "old").write_text("old")
-    with pytest.raises(RuntimeError), staged_folder(tmp_path / "done") as staged:
-        (staged / "new").write_text("half")
-        raise RuntimeError
+    with pytest.raises(FileNotFoundError), staged_folder(tmp_path / "done") as staged:
+        (staged / "no such folder" / "new").write_text("half")
     assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["done", "done/old"]
 
 
@@ -69,13 +68,15 @@ def test_an_orphan_of_a_crash_is_replaced(tmp_path: Path):
 
 def test_a_second_writer_is_refused_and_told_who_is_there(tmp_path: Path):
     with lock(tmp_path / "steps.jsonl", "training"):
-        code = f"from decal.project import lock; from pathlib import Path\nwith lock(Path({str(tmp_path)!r}) / 'steps.jsonl', 'training'): pass"
+        held = f"lock(Path({str(tmp_path / 'steps.jsonl')!r}), 'training')"
+        code = f"from decal.project import lock; from pathlib import Path\nwith {held}: pass"
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
     assert "is being written by another process, which is training here" in told
 
 
 def test_a_lock_is_free_after_its_holder_was_killed(tmp_path: Path):
-    code = f"import os, signal; from decal.project import lock; from pathlib import Path\nwith lock(Path({str(tmp_path)!r}) / 's', 'x'): os.kill(os.getpid(), 9)"
+    held = f"lock(Path({str(tmp_path / 's')!r}), 'x')"
+    code = f"import os; from decal.project import lock; from pathlib import Path\nwith {held}: os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     with lock(tmp_path / "s", "training"):
         pass

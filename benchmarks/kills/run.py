@@ -3,8 +3,9 @@
     python benchmarks/kills/run.py                          100 kills, at least 30 of them inside a save
     python benchmarks/kills/run.py --kills 4 --inside 2     the short form that the tests run
 
-Each kill: a copy of one project is trained by `decal`'s own workflow in a child process, which is killed; another child resumes it. The last
-checkpoint's sha256 must be that of the training that nobody killed. A kill counts as inside a save when it left a staged folder behind.
+Each kill: a copy of one project is trained by `decal`'s own workflow in a child process, which is killed; another child resumes it. Its
+last checkpoint must have the hash that it has in the training that nobody killed, and so must the state beside it. A kill counts as inside
+a save when it left a staged folder behind.
 The children are forked from a parent that has imported torch but never computed with it, so a start costs milliseconds.
 """
 
@@ -27,6 +28,7 @@ from decal.settings import parse
 
 SETTINGS = {
     "caption": {"keyword": workflow.SAMPLE_KEYWORD},
+    "data": {"holdout_share": 0.0},
     "train": {"steps": 24, "checkpoint_every": 4, "batch": 1, "rank": 8, "targets": "all", "trackers": [], "validation_prompts": []},
 }
 

@@ -1,8 +1,8 @@
 """Pictures and captions encoded once.
 
 A file in `cache/` is keyed by the picture's bytes, the preprocessing and the weights that encoded it, so an edited picture or another base
-is encoded anew and nothing else is. The latents' mean and standard deviation are both kept, so every step can still sample the posterior as an
-uncached trainer does. Up to a byte budget all of it is held on the device; beyond that it stays memory-mapped on disk.
+is encoded anew and nothing else is. The latents' mean and standard deviation are both kept, so every step can still sample the posterior as
+an uncached trainer does. Up to a byte budget all of it is held on the device; beyond that it stays memory-mapped on disk.
 
 Crops and grounds are fixed here, before encoding: what is drawn anew each epoch cannot be cached.
 """

@@ -1,24 +1,24 @@
 """The command line: arguments in, one `workflow` function called, its records printed, an exit code out.
 
 Results go to standard output, everything else to standard error. The first SIGINT or SIGTERM asks the work to stop at the next safe point.
+The rooms are imported inside the commands, so that `decal --help` costs next to nothing.
 """
 
 import logging
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from json import dumps
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decal import settings, workflow
 from decal.errors import DataError, DecalError, SettingsError, StoppedError
-from decal.project import open_project, to_json
-from decal.progress import Display
-from decal.records import Finding
-from decal.workflow import Choice, Wish
+
+if TYPE_CHECKING:
+    from decal.records import Finding
 
 app = typer.Typer(
     help="From a folder of pictures to a Stable Diffusion LoRA, the checkpoint to keep, and pictures drawn with it.",
@@ -34,7 +34,9 @@ Changes = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the records as JSON lines.")]
 RunName = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Which run; the newest where left out.")]
-CheckpointStep = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; the last where left out.")]
+CheckpointStep = Annotated[
+    int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; where left out, that with the lowest held-out loss.")
+]
 NewRun = Annotated[bool, typer.Option("--new-run", help="Begin another run instead of going on with the newest.")]
 Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on with a run although settings or data are others than before.")]
 
@@ -73,6 +75,8 @@ def new(
     preset: Annotated[str, typer.Option(help="What the pictures are: stickers, or style for any other kind.")] = "stickers",
 ) -> None:
     """Make a project from a folder of pictures."""
+    from decal import workflow
+
     if source is None:
         raise SettingsError("decal new needs pictures.\nFor instance  decal new my-stickers --from pictures/ --keyword inkpop")
     brought = workflow.new(folder, workflow.Order(source, keyword, base, preset))
@@ -83,13 +87,16 @@ def new(
 @app.command()
 def check(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
     """Say what is wrong with the pictures and captions; exit code 3 where there are errors."""
+    from decal import overview, workflow
+    from decal.project import open_project
+
     at = open_project(folder)
     checked = workflow.check(at, workflow.settings_of(at, changes))
     errors = sum(finding.level == "error" for finding in checked.findings)
     if json:
         _print_records(checked.findings)
     else:
-        for line in workflow.told(at, checked):
+        for line in overview.findings(at, checked):
             print(line)
         _next(f"mend what is an error, then  decal check {folder}" if errors else f"decal train {folder}")
     if errors:
@@ -99,10 +106,13 @@ def check(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
 @app.command()
 def caption(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
     """Give pictures without caption one made from their file name."""
+    from decal import workflow
+    from decal.project import open_project
+
     at = open_project(folder)
     filled = workflow.caption(at, workflow.settings_of(at, changes))
     for row in filled:
-        print(to_json(row) if json else f"  {row.file:28} {row.caption}")
+        print(dumps({"file_name": row.file, "text": row.caption}) if json else f"  {row.file:28} {row.caption}")
     if not json:
         print(f"{_count(len(filled), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
     _next(f"decal check {folder}", json)
@@ -118,6 +128,11 @@ def train(
     json: Json = False,
 ) -> None:
     """Train the LoRA, or go on where it stopped."""
+    from decal import workflow
+    from decal.progress import Display
+    from decal.project import open_project
+    from decal.workflow import Choice
+
     at = open_project(folder)
     with Display(json) as display:
         display.show(workflow.train(at, workflow.settings_of(at, changes), Choice(run, new_run, accept_changes), STOP))
@@ -127,6 +142,11 @@ def train(
 @app.command()
 def compare(folder: Folder = HERE, changes: Changes = [], run: RunName = None, json: Json = False) -> None:  # noqa: B006
     """Draw the base and every checkpoint side by side on prompts they never saw."""
+    from decal import workflow
+    from decal.progress import Display
+    from decal.project import open_project
+    from decal.workflow import Choice
+
     at = open_project(folder)
     with Display(json) as display:
         display.show(workflow.compare(at, workflow.settings_of(at, changes), Choice(run), STOP))
@@ -142,6 +162,11 @@ def grid(
     json: Json = False,
 ) -> None:
     """Draw the prompts of prompts.txt at every guidance with one checkpoint: 10 x 3 pictures where nothing else is set."""
+    from decal import workflow
+    from decal.progress import Display
+    from decal.project import open_project
+    from decal.workflow import Choice
+
     at = open_project(folder)
     with Display(json) as display:
         display.show(workflow.draw_grid(at, workflow.settings_of(at, changes), Choice(run), checkpoint, STOP))
@@ -165,6 +190,11 @@ def draw(
     json: Json = False,
 ) -> None:
     """Draw a prompt with a checkpoint, from noise or from a picture; --checkpoint 0 is the base alone."""
+    from decal import workflow
+    from decal.progress import Display
+    from decal.project import open_project
+    from decal.workflow import Choice, Wish
+
     at = open_project(folder)
     wish = Wish(prompt, negative, guidance, seed, count, lora_strength, image, strength)
     with Display(json, lists_pictures=True) as display:
@@ -174,6 +204,10 @@ def draw(
 @app.command()
 def run(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
     """Check, train, compare and draw the grid; skips what is done."""
+    from decal import workflow
+    from decal.progress import Display
+    from decal.project import open_project
+
     at = open_project(folder)
     with Display(json) as display:
         display.show(workflow.run(at, workflow.settings_of(at, changes), STOP))
@@ -183,6 +217,10 @@ def run(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> Non
 @app.command()
 def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.")] = Path("demo"), json: Json = False) -> None:
     """The whole flow on the stickers and the small base model that come with Decal; needs no GPU and no network."""
+    from decal import workflow
+    from decal.progress import Display
+    from decal.project import open_project
+
     if not (folder / "decal.toml").exists():
         print(workflow.new(folder, workflow.sample_order()).told(), file=sys.stderr if json else sys.stdout)
     at = open_project(folder)
@@ -194,13 +232,18 @@ def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.
 @app.command()
 def show(folder: Folder = HERE) -> None:
     """Say what is in a project, and what comes next."""
-    for line in workflow.show(open_project(folder)):
+    from decal import overview
+    from decal.project import open_project
+
+    for line in overview.show(open_project(folder)):
         print(line)
 
 
 @app.command()
 def doctor(folder: Annotated[Path, typer.Argument(help="Where projects are to lie.")] = HERE, json: Json = False) -> None:
     """Check the installation: versions, GPU, torchvision, disk."""
+    from decal import workflow
+
     findings = workflow.doctor(folder)
     if json:
         _print_records(findings)
@@ -214,7 +257,9 @@ def doctor(folder: Annotated[Path, typer.Argument(help="Where projects are to li
 @app.command()
 def presets() -> None:
     """List every setting of decal.toml with its default and what it does, and what is known of the bases."""
-    for line in workflow.presets():
+    from decal import overview
+
+    for line in overview.presets():
         print(line)
 
 
@@ -234,7 +279,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def _print_records(findings: Iterable[Finding]) -> None:
+def _print_records(findings: Iterable["Finding"]) -> None:
+    from decal.project import to_json
+
     for finding in findings:
         print(to_json(finding))
 

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
 from decal.records import Checkpoint, Generation, Step
-from decal.workflow import Begun, Event, Progress, Sheet, Told
 
 PLAIN_SECONDS = 5.0
 STEPS_TIMED = 50

@@ -61,9 +61,9 @@ def newest(at: Project, name: str | None) -> Run:
 
 
 def next_name(at: Project) -> str:
-    """A name for a new run that no folder has."""
+    """A name for a new run that no run has."""
     number = 1
-    while (at.folder / "runs" / f"run-{number:02d}").exists():
+    while (at.folder / "runs" / f"run-{number:02d}" / "run.json").exists():
         number += 1
     return f"run-{number:02d}"
 

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 BLOCK_STEPS = 10
 HOLDOUT_TIMESTEPS = 8
+# Without gradients a pass is small, so this does not follow train.batch; a batch of 1 would measure one at a time.
+HOLDOUT_BATCH = 8
 # fp16 starts with a scale that may be too large and needs up to 16 halvings; more skipped steps in a row than that is divergence.
 UNFIT_LIMIT = 20
 STATES_KEPT = 2
@@ -235,8 +237,8 @@ class _Loop:
         losses = []
         for place in range(HOLDOUT_TIMESTEPS if len(examples) else 0):
             timestep = (2 * place + 1) * len(self.signal) // (2 * HOLDOUT_TIMESTEPS)
-            for first in range(0, len(examples), self.settings.batch):
-                chosen = range(first, min(first + self.settings.batch, len(examples)))
+            for first in range(0, len(examples), HOLDOUT_BATCH):
+                chosen = range(first, min(first + HOLDOUT_BATCH, len(examples)))
                 batch = examples.batch([Sample(index, False, False) for index in chosen])
                 # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
                 noise = [objective.noise_for(0, self.shape[1:], "holdout", examples.records[i].sha256, place) for i in chosen]

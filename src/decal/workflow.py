@@ -5,75 +5,34 @@ imported inside the functions that need it, so that looking at a project stays i
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from decal import captions, checks, dataset, grid, pictures, project, runs, sheets
+from decal import captions, checks, dataset, gallery, grid, overview, pictures, project, runs, sheets
 from decal.checks import Checked
 from decal.dataset import Brought, Row
-from decal.errors import BaseModelError, DataError, SettingsError, StoppedError
 from decal.doctor import examine
-from decal.presets import BASES, KINDS, base_preset
+from decal.errors import DataError, SettingsError
+from decal.events import Begun, Event, Progress, Sheet, Stop, Told, stop_if
+from decal.presets import KINDS, base_preset
 from decal.project import Project, Run
 from decal.records import Cell, Checkpoint, Finding, Generation, Record, Step
-from decal.settings import Resolved, Settings, fields, parse, read, resolve, write
+from decal.settings import Resolved, Settings, parse, read, resolve, write
 
 if TYPE_CHECKING:
     from decal.bases import Base
-    from decal.generate import Drawn
     from decal.state import State
 
 logger = logging.getLogger(__name__)
 
 GRID_PROMPTS = 10
 COMPARE_PROMPTS = 8
-DRAWING_THREADS = 2
 SAMPLE = Path(__file__).parent / "mini" / "sample"
 SAMPLE_KEYWORD = "cobink"
-
-
-@dataclass(frozen=True)
-class Told:
-    """Something to say that is in no record."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Begun:
-    """A command begins on a run. steps: of its training. text: what is about to happen, with what."""
-
-    run: Run
-    steps: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Work that takes a while: done of all."""
-
-    doing: str
-    done: int
-    all: int
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A labelled sheet that was written."""
-
-    path: Path
-    pictures: int
-
-
-Event = Told | Begun | Progress | Sheet | list[Step] | Checkpoint | Generation
-Stop = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -103,7 +62,11 @@ def new(folder: Path, order: Order) -> Brought:
     if order.kind not in KINDS:
         raise SettingsError(f"--preset {order.kind} is not known.\nThere are: {', '.join(KINDS)}.")
     kind = KINDS[order.kind]
-    table = {"base": {"model": order.model}, "data": dict(kind["data"]), "caption": {"keyword": order.keyword, **kind["caption"]}}
+    table: dict[str, dict[str, object]] = {
+        "base": {"model": order.model},
+        "data": dict(kind["data"]),
+        "caption": {"keyword": order.keyword, **kind["caption"]},
+    }
     settings = parse(table, where="decal new")
     base_preset(order.model)
     brought = dataset.bring_in(order.source, at.dataset)
@@ -127,14 +90,6 @@ def check(at: Project, settings: Settings) -> Checked:
     with project.lock(at.findings, "checking"):
         project.write_lines(at.findings, list(checked.findings))
     return checked
-
-
-def told(at: Project, checked: Checked) -> list[str]:
-    """What a check found, as lines to print."""
-    counts = [f"{count} {level}{'s' if count != 1 else ''}" for level in ("error", "warning") for count in [checked.count(level)]]
-    pictures = len(checked.listing.files)
-    head = f"{pictures} picture{'s' if pictures != 1 else ''} in {at.dataset}"
-    return [head, *checks.summary(checked.findings), f"{', '.join(counts)}, written to {at.findings}"]
 
 
 def caption(at: Project, settings: Settings) -> list[Row]:
@@ -161,7 +116,9 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
     Yields what happens, each after its record is on disk. Raises DataError where the check found errors, ChangedError
     where a run is resumed with other settings, and StoppedError when `stop` said so; the run can then be resumed.
     """
-    records = _records(at, settings)
+    checked = check(at, settings)
+    yield Told("\n".join(overview.findings(at, checked)))
+    records = _records(at, settings, checked)
     counts = {split: sum(record.split == split for record in records) for split in ("train", "holdout")}
     resolved = resolve(settings, counts["train"])
     run = _run_to_train(at, choice)
@@ -173,33 +130,37 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
                 yield Told(f"{run.name} is complete: {last[0].step} steps. Nothing to train; --new-run begins another.")
                 return
         from decal import train as training
+        from decal.bases import load
         from decal.cache import Cache
 
         device = training.choose_device(resolved.train)
-        base = _load_base(resolved, device.type, training.choose_dtype(resolved.train, device))
+        base = load(resolved.base.model, device=device, dtype=training.choose_dtype(resolved.train, device))
         if run.about.exists():
-            _same_base(run, base)
+            gallery.same_base(run, base)
         else:
             runs.begin(run, resolved, records, device=str(device), base=base.fingerprint())
         resume, attempt = _resume(run)
-        yield Begun(run, resolved.train.steps, _told_training(run, resolved, counts, base, 0 if resume is None else resume.step))
+        where = f"{str(base.dtype).removeprefix('torch.')} on {device}"
+        yield Begun(run, resolved.train.steps, overview.training(run, resolved, counts, where, 0 if resume is None else resume.step))
         cache = Cache(at.cache, base, resolved.data)
         for encoded in cache.fill(at.dataset, records):
             yield Progress("encoding pictures", encoded, len(records))
-            _stop_if(stop, "the same command goes on")
+            stop_if(stop, "the same command goes on")
         budget = int(resolved.train.cache_gib * 2**30)
         sets = [cache.examples([r for r in records if r.split == split], budget=budget) for split in ("train", "holdout")]
         base.release_encoders()
+        prompts = _validation_prompts(at, resolved)
         task = training.Task(run, resolved, sets[0], sets[1], attempt, resume, stop)
         for event in training.tracked(training.train(base, task), run, resolved):
             if isinstance(event, Checkpoint):
                 project.append(run.checkpoints, event)
                 yield event
-                yield from _validate(run, base, resolved, event.step, _validation_prompts(at, resolved))
+                if prompts:
+                    yield from _validate(run, base, resolved, event.step, prompts)
             else:
                 project.append_all(run.steps, event)
                 yield event
-        _stop_if(stop, f"go on with  decal train {at.folder} --run {run.name}")
+        stop_if(stop, f"go on with  decal train {at.folder} --run {run.name}")
 
 
 def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
@@ -207,13 +168,10 @@ def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iter
     run, resolved, checkpoints = _trained(at, settings, choice)
     prompts = _new_prompts(at.compare_prompts, run, resolved)
     cells = grid.compare_cells(prompts, [checkpoint.step for checkpoint in checkpoints], resolved.compare, resolved.data.resolution)
-    yield Begun(
-        run,
-        resolved.train.steps,
-        f"{run.name}: the base and {len(checkpoints)} checkpoints on {len(prompts)} new prompts, {len(cells)} pictures",
-    )
+    told = f"{run.name}: the base and {len(checkpoints)} checkpoints on {len(prompts)} new prompts, {len(cells)} pictures"
+    yield Begun(run, resolved.train.steps, told)
     found: dict[Cell, Path] = {}
-    for event in _draw(run, resolved, cells, stop, batch=resolved.compare.batch):
+    for event in gallery.draw(run, resolved, cells, stop, batch=resolved.compare.batch):
         if isinstance(event, Generation):
             found[event.cell] = run.folder / event.file
         yield event
@@ -225,19 +183,19 @@ def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iter
 def draw_grid(at: Project, settings: Settings, choice: Choice, step: int | None, stop: Stop) -> Iterator[Event]:
     """Draw the prompts of `prompts.txt` at every guidance with one checkpoint: the sheet to hand in.
 
-    step: of the checkpoint; None takes the last. Raises DataError where a prompt is not new.
+    step: of the checkpoint; None takes that with the lowest held-out loss, or the last where none was measured.
+    Raises DataError where a prompt is not new.
     """
     run, resolved, checkpoints = _trained(at, settings, choice)
-    step = _chosen(checkpoints, step).step
+    is_default, step = step is None, _chosen(checkpoints, step).step
     prompts = _new_prompts(at.prompts, run, resolved)
     cells = grid.grid_cells(prompts, step, resolved.grid, resolved.data.resolution)
-    yield Begun(
-        run,
-        resolved.train.steps,
-        f"{run.name}, step {step}: {len(prompts)} new prompts at {len(resolved.grid.guidance)} guidance scales, {len(cells)} pictures",
-    )
+    why = " (lowest held-out loss, or the last)" if is_default else ""
+    scales = len(resolved.grid.guidance)
+    told = f"{run.name}, step {step}{why}: {len(prompts)} new prompts at {scales} guidance scales, {len(cells)} pictures"
+    yield Begun(run, resolved.train.steps, told)
     found: dict[Cell, Path] = {}
-    for event in _draw(run, resolved, cells, stop, batch=resolved.grid.batch):
+    for event in gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch):
         if isinstance(event, Generation):
             found[event.cell] = run.folder / event.file
         yield event
@@ -293,50 +251,16 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
         for seed in range(wish.seed, wish.seed + wish.count)
     ]
     what = f"step {step}" if step else "the base alone"
-    yield Begun(
-        run, resolved.train.steps, f"{run.name}, {what}: {wish.count} picture{'s' if wish.count > 1 else ''} of {size[0]} x {size[1]} px"
-    )
-    yield from _draw(run, resolved, cells, stop, batch=resolved.grid.batch, images=images)
+    told = f"{run.name}, {what}: {wish.count} picture{'s' if wish.count > 1 else ''} of {size[0]} x {size[1]} px"
+    yield Begun(run, resolved.train.steps, told)
+    yield from gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch, images=images)
 
 
 def run(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     """Everything in order: check, train, compare, grid; what is done is skipped."""
-    yield Told("\n".join(told(at, check(at, settings))))
     yield from train(at, settings, Choice(), stop)
     yield from compare(at, settings, Choice(), stop)
     yield from draw_grid(at, settings, Choice(), None, stop)
-
-
-def show(at: Project) -> list[str]:
-    """What is in a project and what comes next, as lines to print."""
-    settings = read(at.settings)
-    listing = dataset.scan(at.dataset)
-    captioned = sum(bool(row.caption) for row in listing.rows)
-    lines = [
-        f"{at.folder}: {len(listing.files)} pictures, {captioned} captions, keyword {settings.caption.keyword or '(none)'}, base {settings.base.model}"
-    ]
-    following = f"decal check {at.folder}"
-    if at.findings.exists():
-        findings = project.read(at.findings, Finding)
-        errors = sum(finding.level == "error" for finding in findings)
-        lines.append(f"  check     {errors} errors, {len(findings) - errors} other findings")
-        following = f"decal train {at.folder}" if not errors else f"mend the errors, then  {following}"
-    for one in at.runs():
-        about, steps, checkpoints = runs.about(one), project.read_steps(one.steps), runs.checkpoints(one)
-        done = steps[-1].step if steps else 0
-        drawn = len(project.read(one.generations, Generation))
-        lines.append(
-            f"  {one.name}    {done} of {about.settings.train.steps} steps, {len(checkpoints)} checkpoints, {drawn} pictures, begun {about.begun}"
-        )
-        lines += [
-            f"    step {one_checkpoint.step:6}  held-out loss {'-' if one_checkpoint.holdout_loss is None else f'{one_checkpoint.holdout_loss:.4f}'}"
-            for one_checkpoint in checkpoints
-        ]
-        lines += [f"    {path}" for path in sorted(one.sheets.glob("*.png"))]
-        following = f"decal train {at.folder}" if done < about.settings.train.steps else f"decal compare {at.folder}"
-        if (one.sheets / "compare.png").exists():
-            following = f"decal grid {at.folder} --checkpoint STEP"
-    return [*lines, f"next: {following}"]
 
 
 def doctor(folder: Path) -> list[Finding]:
@@ -344,36 +268,18 @@ def doctor(folder: Path) -> list[Finding]:
     return examine(folder)
 
 
-def presets() -> list[str]:
-    """Every setting with its default and meaning, and every base, as lines to print."""
-    lines = ["Settings of decal.toml:"]
-    for name, default, meaning in fields():
-        lines += [f"  {name} = {default}", f"      {meaning}"]
-    lines.append("Bases:")
-    for name, preset in BASES.items():
-        preset = base_preset(name)
-        where = "comes with Decal" if name == "mini" else preset.where
-        lines.append(
-            f"  {name:11} {preset.resolution} px, {where}, licence {preset.licence}; rank {preset.rank}, targets {preset.targets}, "
-            f"learning_rate {preset.learning_rate:g}, batch {preset.batch}, steps {preset.steps}, checkpoint_every {preset.checkpoint_every}"
-        )
-    return lines
-
-
 def settings_of(at: Project, changes: Sequence[str]) -> Settings:
     """The settings of a project with `--set` changes applied."""
     return read(at.settings, changes)
 
 
-def _records(at: Project, settings: Settings) -> list[Record]:
+def _records(at: Project, settings: Settings, checked: Checked) -> list[Record]:
     """The pictures to train on. Raises DataError where the check finds errors that are not to be left out."""
-    checked = check(at, settings)
     errors = [finding for finding in checked.findings if finding.level == "error"]
     faulty = {finding.file for finding in errors if finding.file is not None}
     if errors and (settings.data.faulty == "refuse" or None in {finding.file for finding in errors}):
         raise DataError(
-            "\n".join(checks.summary(errors))
-            + f"\n{len(errors)} error{'s' if len(errors) > 1 else ''} in {at.dataset}, nothing was trained.\n"
+            f"{len(errors)} error{'s' if len(errors) > 1 else ''} in {at.dataset}, nothing was trained.\n"
             'Mend them, or train without those pictures:  --set data.faulty="leave out"'
         )
     looks = {file: look for file, look in checked.looks.items() if file not in faulty}
@@ -383,44 +289,11 @@ def _records(at: Project, settings: Settings) -> list[Record]:
     return records
 
 
-def _told_training(run: Run, resolved: Resolved, counts: Mapping[str, int], base: "Base", reached: int) -> str:
-    train = resolved.train
-    kept = f"{counts['holdout']} held out" if counts["holdout"] else "none held out (fewer than 12), so there is no held-out loss"
-    begin = f"going on from step {reached}" if reached else "from the beginning"
-    return (
-        f"{run.folder}: {train.steps} steps of {train.batch * train.accumulation} on {counts['train']} pictures, {kept}; {begin}\n"
-        f"  base {base.name}, {resolved.data.resolution} px, rank {train.rank}, alpha {train.alpha:g}, targets {train.targets}, "
-        f"learning rate {train.learning_rate:g} {train.schedule}, {str(base.dtype).removeprefix('torch.')} on {base.device}"
-    )
-
-
-def _stop_if(stop: Stop, remedy: str) -> None:
-    if stop():
-        raise StoppedError(f"Stopped; {remedy}.")
-
-
 def _run_to_train(at: Project, choice: Choice) -> Run:
     if choice.name is not None:
         return at.run(choice.name)
     known = at.runs()
     return at.run(runs.next_name(at)) if choice.is_new or not known else known[-1]
-
-
-def _load_base(resolved: Resolved, device: str, dtype: object) -> "Base":
-    import torch
-
-    from decal.bases.sd import StableDiffusion
-
-    assert isinstance(dtype, torch.dtype)
-    return StableDiffusion(resolved.base.model, device=torch.device(device), dtype=dtype)
-
-
-def _same_base(run: Run, base: "Base") -> None:
-    if base.fingerprint() != runs.about(run).base:
-        raise BaseModelError(
-            f"{base.name}: the files of the base model are others than those that {run.name} was begun on.\n"
-            "Put them back, or begin another run with  decal train --new-run"
-        )
 
 
 def _resume(run: Run) -> tuple["State | None", int]:
@@ -451,8 +324,9 @@ def _trained(at: Project, settings: Settings, choice: Choice) -> tuple[Run, Reso
 
 
 def _chosen(checkpoints: list[Checkpoint], step: int | None) -> Checkpoint:
+    """The checkpoint of that step; for None that with the lowest held-out loss, or the last where none was measured."""
     if step is None:
-        return checkpoints[-1]
+        return min(checkpoints, key=lambda one: (one.holdout_loss is None, one.holdout_loss or 0.0, -one.step))
     for checkpoint in checkpoints:
         if checkpoint.step == step:
             return checkpoint
@@ -485,86 +359,14 @@ def _validate(run: Run, base: "Base", resolved: Resolved, step: int, prompts: li
     """Draw the validation prompts with the adapter as it stands in training."""
     from decal.generate import generate_live
 
-    cells = (
-        [cell for cell in grid.compare_cells(prompts, [step], resolved.compare, resolved.data.resolution) if cell.checkpoint]
-        if prompts
-        else []
-    )
-    yield from _keep(
-        run, run.validation, resolved, generate_live(base, cells, batch=resolved.compare.batch), {step: ""}, base.fingerprint()
-    )
+    cells = grid.compare_cells(prompts, [step], resolved.compare, resolved.data.resolution)
+    live = [cell for cell in cells if cell.checkpoint == step]
+    yield from gallery.keep(run, run.validation, generate_live(base, live, batch=resolved.compare.batch))
     base.release_encoders()
 
 
-def _draw(
-    run: Run, resolved: Resolved, cells: Sequence[Cell], stop: Stop, *, batch: int, images: Mapping[str, Image.Image] | None = None
-) -> Iterator[Progress | Generation]:
-    """Draw the cells that are not drawn yet; yields all of them, those that were there first."""
-    about = runs.about(run)
-    known = {checkpoint.step: checkpoint for checkpoint in runs.checkpoints(run)}
-    hashes = {step: checkpoint.sha256 for step, checkpoint in known.items()} | {0: ""}
-    there = runs.drawn(run, run.generations)
-    fingerprints = {cell: runs.cell_fingerprint(cell, about.base, hashes[cell.checkpoint]) for cell in cells}
-    missing = [cell for cell in cells if fingerprints[cell] not in there]
-    yield from (there[fingerprints[cell]] for cell in cells if fingerprints[cell] in there)
-    if not missing:
-        return
-    import torch
-
-    from decal.generate import generate
-    from decal.train import choose_device
-
-    adapters = {step: runs.verified(run, known[step]) for step in {cell.checkpoint for cell in missing} - {0}}
-    device = choose_device(resolved.train)
-    base = _load_base(resolved, device.type, torch.float16 if device.type == "cuda" else torch.float32)
-    _same_base(run, base)
-    with project.lock(run.generations, "drawing"):
-        drawn = generate(base, missing, adapters=adapters, images=images or {}, batch=batch)
-        for done, generation in enumerate(_keep(run, run.generations, resolved, drawn, hashes, about.base), start=1):
-            yield generation
-            yield Progress("drawing", done, len(missing))
-            _stop_if(stop, f"{done} of {len(missing)} pictures are drawn, the same command draws the rest")
-
-
-def _keep(
-    run: Run, stream: Path, resolved: Resolved, drawn: Iterable["Drawn"], hashes: Mapping[int, str], base: str
-) -> Iterator[Generation]:
-    """Write pictures in a pool of threads, and append each record once its file is whole."""
-    waiting: list[Future[Generation]] = []
-
-    def write_one(picture: "Drawn") -> Generation:
-        cell, adapter = picture.cell, hashes[picture.cell.checkpoint]
-        fingerprint = runs.cell_fingerprint(cell, base, adapter)
-        name = f"{resolved.caption.keyword or 'lora'}-{cell.checkpoint:06d}" if cell.checkpoint else None
-        path = run.folder / stream.stem / f"{fingerprint[:16]}.png"
-        info = grid.png_text(cell, base=resolved.base.model, lora=name, lora_sha256=adapter or None)
-        project.write_bytes(path, _png(Image.fromarray(picture.pixels), info))
-        file = path.relative_to(run.folder).as_posix()
-        return Generation(cell=cell, fingerprint=fingerprint, file=file, sha256=project.sha256(path), seconds=picture.seconds)
-
-    with ThreadPoolExecutor(DRAWING_THREADS) as pool:
-        for picture in drawn:
-            waiting.append(pool.submit(write_one, picture))
-            while waiting and (waiting[0].done() or len(waiting) > 4 * DRAWING_THREADS):
-                yield _record(stream, waiting.pop(0))
-        while waiting:
-            yield _record(stream, waiting.pop(0))
-
-
-def _record(stream: Path, written: "Future[Generation]") -> Generation:
-    generation = written.result()
-    project.append(stream, generation)
-    return generation
-
-
-def _png(picture: Image.Image, info: PngInfo | None = None) -> bytes:
-    buffer = BytesIO()
-    picture.save(buffer, "PNG", pnginfo=info)
-    return buffer.getvalue()
-
-
 def _write_sheet(path: Path, picture: Image.Image, count: int) -> Sheet:
-    project.write_bytes(path, _png(picture))
+    project.write_bytes(path, gallery.to_png(picture))
     return Sheet(path, count)
 
 

@@ -57,3 +57,10 @@ class Base(Protocol):
 
     def release_encoders(self) -> None:
         """Let go of the VAE and the text encoder; they are loaded again when next needed."""
+
+
+def load(model: str, *, device: torch.device, dtype: torch.dtype) -> Base:
+    """The base of that name, hub id or folder. Raises BaseModelError where it cannot be had."""
+    from decal.bases.sd import StableDiffusion
+
+    return StableDiffusion(model, device=device, dtype=dtype)

@@ -1,0 +1,53 @@
+"""What the functions of `workflow` yield while they work, besides the records that are written to files."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from decal.errors import StoppedError
+from decal.project import Run
+from decal.records import Checkpoint, Generation, Step
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something to say that is in no record."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A command begins on a run. steps: of its training. text: what is about to happen, with what."""
+
+    run: Run
+    steps: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Work that takes a while: done of all."""
+
+    doing: str
+    done: int
+    all: int
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A labelled sheet that was written."""
+
+    path: Path
+    pictures: int
+
+
+Event = Told | Begun | Progress | Sheet | list[Step] | Checkpoint | Generation
+Stop = Callable[[], bool]
+"""Asked at safe points whether to stop; true once a signal came."""
+
+
+def stop_if(stop: Stop, remedy: str) -> None:
+    """Raise StoppedError, with what to do next, where `stop` says so."""
+    if stop():
+        raise StoppedError(f"Stopped; {remedy}.")

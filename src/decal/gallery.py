@@ -1,0 +1,123 @@
+"""Draws the cells of a run that are not drawn yet, and keeps the pictures.
+
+A picture is kept when its file is whole and its record is appended, in that order; PNG files are written by a few threads, off the drawing
+loop. A cell whose record and file are there is never drawn again, so a sheet can be stopped and gone on with, or asked for twice.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from decal import grid, project, runs
+from decal.errors import BaseModelError
+from decal.events import Progress, Stop, stop_if
+from decal.project import Run
+from decal.records import Cell, Generation
+from decal.settings import Resolved
+
+if TYPE_CHECKING:
+    from decal.bases import Base
+    from decal.generate import Drawn
+
+WRITING_THREADS = 2
+
+
+def draw(
+    run: Run, resolved: Resolved, cells: Sequence[Cell], stop: Stop, *, batch: int, images: Mapping[str, Image.Image] | None = None
+) -> Iterator[Progress | Generation]:
+    """Draw the cells that are not drawn yet; yields the records of all of them, those that were there first.
+
+    images: sha256 -> RGB picture, for image-to-image. Raises StoppedError where `stop` says so; what is drawn by then is kept.
+    """
+    about = runs.about(run)
+    known = {checkpoint.step: checkpoint for checkpoint in runs.checkpoints(run)}
+    hashes = {step: checkpoint.sha256 for step, checkpoint in known.items()} | {0: ""}
+    there = runs.drawn(run, run.generations)
+    fingerprints = {cell: runs.cell_fingerprint(cell, about.base, hashes[cell.checkpoint]) for cell in cells}
+    missing = [cell for cell in cells if fingerprints[cell] not in there]
+    yield from (there[fingerprints[cell]] for cell in cells if fingerprints[cell] in there)
+    if not missing:
+        return
+    import torch
+
+    from decal.bases import load
+    from decal.generate import generate
+    from decal.train import choose_device
+
+    adapters = {step: runs.verified(run, known[step]) for step in {cell.checkpoint for cell in missing} - {0}}
+    device = choose_device(resolved.train)
+    # Of the half precisions, fp16 keeps more of a small LoRA when it is added to the weights than bf16 does.
+    base = load(resolved.base.model, device=device, dtype=torch.float16 if device.type == "cuda" else torch.float32)
+    same_base(run, base)
+    with project.lock(run.generations, "drawing"):
+        drawn = generate(base, missing, adapters=adapters, images=images or {}, batch=batch)
+        for done, generation in enumerate(keep(run, run.generations, drawn), start=1):
+            yield generation
+            yield Progress("drawing", done, len(missing))
+            stop_if(stop, f"{done} of {len(missing)} pictures are drawn, the same command draws the rest")
+
+
+def keep(run: Run, stream: Path, drawn: Iterable["Drawn"]) -> Iterator[Generation]:
+    """Write pictures in a pool of threads; yields each record once its file is whole and it is appended to the stream."""
+    about = runs.about(run)
+    base, keyword = about.settings.base.model, about.settings.caption.keyword
+    known = {checkpoint.step: checkpoint for checkpoint in runs.checkpoints(run)}
+
+    @cache
+    def tensors(step: int) -> str:
+        return grid.tensors_sha256(run.folder / known[step].file)
+
+    def write(picture: "Drawn") -> Generation:
+        cell = picture.cell
+        is_base = cell.checkpoint == 0
+        fingerprint = runs.cell_fingerprint(cell, about.base, "" if is_base else known[cell.checkpoint].sha256)
+        path = run.folder / stream.stem / _name(cell, fingerprint)
+        lora = None if is_base else f"{keyword or 'lora'}-{cell.checkpoint:06d}"
+        info = grid.png_text(cell, base=base, lora=lora, lora_sha256=None if is_base else tensors(cell.checkpoint))
+        project.write_bytes(path, to_png(Image.fromarray(picture.pixels), info))
+        file = path.relative_to(run.folder).as_posix()
+        return Generation(cell=cell, fingerprint=fingerprint, file=file, sha256=project.sha256(path), seconds=picture.seconds)
+
+    waiting: deque[Future[Generation]] = deque()
+    with ThreadPoolExecutor(WRITING_THREADS) as pool:
+        for picture in drawn:
+            waiting.append(pool.submit(write, picture))
+            while waiting and (waiting[0].done() or len(waiting) > 4 * WRITING_THREADS):
+                yield _record(stream, waiting.popleft())
+        while waiting:
+            yield _record(stream, waiting.popleft())
+
+
+def _name(cell: Cell, fingerprint: str) -> str:
+    words = re.sub(r"\W+", "-", cell.prompt.lower()).strip("-_")[:60]
+    return f"step-{cell.checkpoint:06d}-{words}-guidance-{cell.guidance:g}-seed-{cell.seed}-{fingerprint[:8]}.png"
+
+
+def _record(stream: Path, written: "Future[Generation]") -> Generation:
+    generation = written.result()
+    project.append(stream, generation)
+    return generation
+
+
+def to_png(picture: Image.Image, info: PngInfo | None = None) -> bytes:
+    """A picture as the bytes of a PNG file."""
+    buffer = BytesIO()
+    picture.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def same_base(run: Run, base: "Base") -> None:
+    """Raise BaseModelError where the base is not the one that the run was begun on."""
+    if base.fingerprint() != runs.about(run).base:
+        raise BaseModelError(
+            f"{base.name}: the files of the base model are others than those that {run.name} was begun on.\n"
+            "Put them back, or begin another run with  decal train --new-run"
+        )

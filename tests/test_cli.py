@@ -1,0 +1,279 @@
+"""The commands as a person types them, on a random-weight model and pictures of simple shapes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from decal import cli, project
+from decal.records import Finding, Generation, Record
+
+Call = Callable[..., tuple[int, str, str]]
+QUICK = """
+[train]
+steps = 6
+batch = 2
+rank = 2
+targets = "attention"
+checkpoint_every = 2
+trackers = []
+[compare]
+steps = 2
+[grid]
+steps = 2
+"""
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Types a command; gives its exit code, what it printed, and what it told on standard error."""
+
+    def type_it(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["decal", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), out, err
+
+    return type_it
+
+
+@pytest.fixture
+def made(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> Path:
+    """A project of sixteen shapes on the random-weight model, with settings that take a second."""
+    folder = tmp_path / "project"
+    assert call("new", folder, "--from", shapes, "--keyword", "zorb", "--base", tiny)[0] == 0
+    with (folder / "decal.toml").open("a", encoding="utf-8") as file:
+        file.write(QUICK)
+    return folder
+
+
+def generations(folder: Path) -> list[Generation]:
+    return project.read(folder / "runs" / "run-01" / "generations.jsonl", Generation)
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(folder)): path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and "findings" not in path.name
+    }
+
+
+def test_the_whole_flow_and_a_second_one_that_does_nothing(call: Call, made: Path):
+    code, out, _ = call("run", made)
+    assert code == 0
+    assert out.splitlines()[-1] == f"next: decal show {made}"
+    run = made / "runs" / "run-01"
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["step-000002", "step-000004", "step-000006"]
+    assert len(generations(made)) == 8 * 4 + 10 * 3  # eight prompts on base and three checkpoints; ten at three guidance scales
+    assert [Image.open(path).format for path in sorted((run / "sheets").iterdir())] == ["PNG", "PNG"]
+    before = files(made)
+    assert call("run", made)[0] == 0
+    after = files(made)
+    assert {name for name in before if "sheets" not in name and before[name] != after.get(name)} == set()
+
+
+def test_json_prints_the_records_and_nothing_else(call: Call, made: Path):
+    code, out, _ = call("train", made, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [line["step"] for line in lines if "is_skipped" in line] == list(range(7))
+    assert sum("state_sha256" in line for line in lines) == 3
+
+
+def test_new_brings_the_captions_and_writes_prompts_that_are_new(made: Path):
+    assert len((made / "dataset" / "metadata.jsonl").read_text().splitlines()) == 16
+    prompts = [(made / name).read_text().splitlines() for name in ("prompts.txt", "compare_prompts.txt")]
+    assert [len(set(lines)) for lines in prompts] == [10, 8]
+    assert not set(prompts[0]) & set(prompts[1])
+    assert all("zorb" in line for lines in prompts for line in lines)
+
+
+def test_new_does_not_write_over_a_project(call: Call, made: Path, shapes: Path):
+    before = files(made)
+    code, _, err = call("new", made, "--from", shapes, "--keyword", "other")
+    assert (code, files(made)) == (2, before)
+    assert f"{made} is a project already" in err
+
+
+def test_pictures_without_captions_reach_a_grid_in_six_commands(call: Call, tiny: Path, shapes: Path, tmp_path: Path):
+    bare, folder = tmp_path / "bare", tmp_path / "project"
+    shutil.copytree(shapes, bare, ignore=shutil.ignore_patterns("*.jsonl"))
+    quick = [
+        word for line in ("train.steps=2", "train.batch=2", "train.rank=2", "grid.steps=1", "train.trackers=[]") for word in ("--set", line)
+    ]
+    commands = [
+        ("new", folder, "--from", bare, "--keyword", "zorb", "--base", tiny),
+        ("caption", folder),
+        ("check", folder),
+        ("train", folder, *quick),
+        ("grid", folder, *quick),
+    ]
+    assert [call(*command)[0] for command in commands] == [0] * len(commands)
+    assert len(generations(folder)) == 30
+
+
+def test_an_error_of_the_check_stops_training_unless_it_is_left_out(call: Call, made: Path):
+    (made / "dataset" / "red-ring.png").write_bytes(b"not a picture")
+    code, out, err = call("train", made)
+    assert code == 3
+    assert "red-ring.png" in out
+    assert "nothing was trained" in err
+    assert call("train", made, "--set", 'data.faulty="leave out"')[0] == 0
+    trained_on = project.read(made / "runs" / "run-01" / "dataset.jsonl", Record)
+    assert len(trained_on) == 15
+
+
+def test_check_ends_with_3_where_there_are_errors(call: Call, made: Path):
+    (made / "dataset" / "red-ring.png").unlink()
+    code, out, _ = call("check", made)
+    assert code == 3
+    assert "red-ring.png" in out
+    levels = [finding.level for finding in project.read(made / "findings.jsonl", Finding)]
+    assert levels.count("error") == 1
+
+
+def test_a_changed_setting_is_named_and_needs_consent(call: Call, made: Path):
+    assert call("train", made)[0] == 0
+    code, _, err = call("train", made, "--set", "train.learning_rate=0.5", "--set", "train.steps=8")
+    assert code == 2
+    assert "train.steps: 6 -> 8" in err
+    assert "train.learning_rate: 0.0001 -> 0.5" in err
+    assert call("train", made, "--set", "train.steps=8", "--accept-changes")[0] == 0
+    steps = project.read_steps(made / "runs" / "run-01" / "steps.jsonl")
+    assert [(step.step, step.attempt) for step in steps] == [(step, 1) for step in range(7)] + [(7, 2), (8, 2)]
+
+
+def test_a_changed_picture_is_named(call: Call, made: Path):
+    assert call("train", made)[0] == 0
+    Image.new("RGB", (70, 90), "purple").save(made / "dataset" / "red-ring.png")
+    code, _, err = call("train", made)
+    assert code == 2
+    assert "1 changed (red-ring.png)" in err
+
+
+def test_a_new_run_stands_beside_the_old(call: Call, made: Path):
+    assert [call("train", made)[0], call("train", made, "--new-run", "--set", "train.seed=1")[0]] == [0, 0]
+    assert sorted(path.name for path in (made / "runs").iterdir() if path.is_dir()) == ["run-01", "run-02"]
+
+
+def test_a_deleted_picture_is_drawn_again_and_no_other(call: Call, made: Path):
+    assert [call("train", made)[0], call("compare", made)[0]] == [0, 0]
+    first = generations(made)[0]
+    (made / "runs" / "run-01" / first.file).unlink()
+    assert call("compare", made)[0] == 0
+    again = generations(made)
+    assert [line for line in again[32:]] == [again[-1]]
+    assert (again[-1].fingerprint, again[-1].sha256) == (first.fingerprint, first.sha256)
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_is_drawn_with_it(call: Call, made: Path):
+    assert call("train", made)[0] == 0
+    path = made / "runs" / "run-01" / "checkpoints" / "step-000004" / "pytorch_lora_weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    code, _, err = call("compare", made)
+    assert code == 1
+    assert "step-000004/pytorch_lora_weights.safetensors is damaged" in err
+
+
+def test_a_prompt_that_was_trained_on_is_refused(call: Call, made: Path):
+    assert call("train", made)[0] == 0
+    (made / "prompts.txt").write_text("zorb style sticker of a red circle\n")
+    code, _, err = call("grid", made)
+    assert code == 3
+    assert "1 of 1 prompts are not new" in err
+
+
+def test_draw_writes_one_picture_a_seed_and_image_to_image_keeps_the_shape(call: Call, made: Path, tmp_path: Path):
+    assert call("train", made)[0] == 0
+    assert call("draw", "a zorb sticker of a boat", made, "--count", "2", "--seed", "5")[0] == 0
+    Image.new("RGBA", (300, 200), "red").save(tmp_path / "start.png")
+    assert call("draw", "a zorb sticker of a boat", made, "--image", tmp_path / "start.png", "--strength", "0.5")[0] == 0
+    drawn = generations(made)
+    assert [line.cell.seed for line in drawn] == [5, 6, 0]
+    assert Image.open(made / "runs" / "run-01" / drawn[2].file).size == (64, 40)
+
+
+def test_too_little_strength_for_one_step_is_refused(call: Call, made: Path, tmp_path: Path):
+    assert call("train", made)[0] == 0
+    Image.new("RGB", (64, 64)).save(tmp_path / "start.png")
+    code, _, err = call("draw", "a boat", made, "--image", tmp_path / "start.png", "--strength", "0.2")
+    assert code == 2
+    assert "less than one step" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("train", "nowhere"), 1, "nowhere is not a folder, so it is not a project"),
+        (("new", "x", "--from", "nowhere"), 3, "nowhere"),
+        (("new", "x"), 2, "decal new needs pictures"),
+        (("new", "x", "--from", ".", "--preset", "stikers"), 2, "--preset stikers is not known"),
+        (("new", "x", "--from", ".", "--base", "stabilityai/stable-diffusion-2-1"), 2, 'Write "sd2.1"'),
+        (("trian",), 2, "trian"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(
+    words: tuple[str, ...], code: int, told: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    ended, _, err = call(*words)
+    assert ended == code
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_a_gpu_that_is_not_there_is_said(call: Call, made: Path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    code, _, err = call("train", made, "--set", 'train.device="cuda"')
+    assert code == 2
+    assert 'train.device is "cuda"' in err
+
+
+def test_show_says_what_is_there_and_what_comes_next(call: Call, made: Path):
+    assert call("show", made)[1].splitlines()[-1] == f"next: decal check {made}"
+    assert call("train", made)[0] == 0
+    out = call("show", made)[1]
+    assert "6 of 6 steps, 3 checkpoints" in out
+    assert out.splitlines()[-1] == f"next: decal compare {made}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_at_a_step_and_the_rest_ends_in_the_same_bytes(number: signal.Signals, call: Call, made: Path):
+    longer = ["--set", "train.steps=400", "--set", "train.checkpoint_every=400", "--set", "train.validation_prompts=[]"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "decal", "train", str(made), "--json", *longer], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if '"step": 10,' in line:
+            process.send_signal(number)
+            break
+    process.communicate()
+    assert process.returncode == 128 + number
+    assert (made / "runs" / "run-01" / "stopped" / "state.safetensors").exists()
+    assert [call("train", made, *longer)[0], call("train", made, "--new-run", *longer)[0]] == [0, 0]
+    hashes = {json.loads((made / "runs" / name / "checkpoints.jsonl").read_text())["sha256"] for name in ("run-01", "run-02")}
+    assert len(hashes) == 1
+
+
+@pytest.mark.slow
+def test_killed_trainings_resume_to_the_same_bytes():
+    command = [sys.executable, Path(__file__).parents[1] / "benchmarks" / "kills" / "run.py", "--kills", "4", "--inside", "2"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "4 of 4 resumed to the same weights and state" in told.stdout, told.stdout + told.stderr
