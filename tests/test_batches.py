@@ -5,43 +5,43 @@ def order(**change: object) -> Order:
     return Order(**({"seed": 3, "pictures": 7, "size": 4, "flip": True, "caption_dropout": 0.25} | change))  # type: ignore[arg-type]
 
 
-def test_every_picture_comes_once_an_epoch():
+def test_every_picture_comes_once_an_epoch() -> None:
     seen = [sample.index for step in range(1, 15) for sample in order().at(step)]  # 14 steps of 4 are 8 epochs of 7
     assert [sorted(seen[epoch * 7 : epoch * 7 + 7]) for epoch in range(8)] == [list(range(7))] * 8
 
 
-def test_each_epoch_is_shuffled_anew():
+def test_each_epoch_is_shuffled_anew() -> None:
     seen = [sample.index for step in range(1, 8) for sample in order().at(step)]
     assert seen[:7] != seen[7:14]
 
 
-def test_a_step_does_not_depend_on_the_steps_before():
+def test_a_step_does_not_depend_on_the_steps_before() -> None:
     forwards = [order().at(step) for step in range(1, 9)]
     backwards = [order().at(step) for step in range(8, 0, -1)]
     assert forwards == backwards[::-1]
 
 
-def test_another_batch_size_keeps_the_order_of_pictures():
+def test_another_batch_size_keeps_the_order_of_pictures() -> None:
     small = [sample.index for step in range(1, 5) for sample in order(size=2).at(step)]
     large = [sample.index for step in range(1, 3) for sample in order(size=4).at(step)]
     assert small == large
 
 
-def test_shares_of_flips_and_blind_samples_are_as_asked():
+def test_shares_of_flips_and_blind_samples_are_as_asked() -> None:
     samples = [sample for step in range(1, 1001) for sample in order().at(step)]
     assert len(samples) == 4000
     assert abs(sum(sample.is_flipped for sample in samples) / 4000 - 0.5) < 0.04  # five standard deviations
     assert abs(sum(sample.is_blind for sample in samples) / 4000 - 0.25) < 0.035
 
 
-def test_without_flips_and_dropout_nothing_is_flipped_or_blind():
+def test_without_flips_and_dropout_nothing_is_flipped_or_blind() -> None:
     samples = [sample for step in range(1, 100) for sample in order(flip=False, caption_dropout=0.0).at(step)]
     assert not any(sample.is_flipped or sample.is_blind for sample in samples)
 
 
-def test_epochs_are_counted_from_zero():
+def test_epochs_are_counted_from_zero() -> None:
     assert [order().epoch(step) for step in (1, 2, 3, 4)] == [0, 0, 1, 1]  # steps begin at samples 0, 4, 8, 12 of 7 a pass
 
 
-def test_seeds_for_different_purposes_differ():
+def test_seeds_for_different_purposes_differ() -> None:
     assert len({seed_for(0, what, step) for what in ("noise", "order") for step in range(1000)}) == 2000

@@ -35,38 +35,38 @@ def examples_of(tiny: Path, folder: Path, budget: int = 2**30) -> Examples:
     return fill(tiny, folder)[1].examples(records_of(folder), budget=budget)
 
 
-def test_what_is_cached_is_what_the_vae_gives(tiny: Path, folder: Path):
+def test_what_is_cached_is_what_the_vae_gives(tiny: Path, folder: Path) -> None:
     batch = examples_of(tiny, folder).batch([Sample(3, False, False), Sample(3, True, False)])
     picture, _ = pictures.square(pictures.load(folder / records_of(folder)[3].file, "white"), 64, "pad", "white")
     wanted = [base_of(tiny).encode_pictures(to_pixels(one)[None])[0][0] for one in (picture, ImageOps.mirror(picture))]
     assert torch.allclose(batch.mean, torch.stack(wanted), atol=1e-5)
 
 
-def test_a_second_filling_encodes_nothing(tiny: Path, folder: Path):
+def test_a_second_filling_encodes_nothing(tiny: Path, folder: Path) -> None:
     assert fill(tiny, folder)[0] == [8, 16]
     assert fill(tiny, folder)[0] == []
 
 
-def test_an_edited_picture_is_encoded_anew_and_no_other(tiny: Path, folder: Path):
+def test_an_edited_picture_is_encoded_anew_and_no_other(tiny: Path, folder: Path) -> None:
     fill(tiny, folder)
     Image.new("RGB", (80, 80), "purple").save(folder / "red-circle.png")
     assert fill(tiny, folder)[0] == [1]
 
 
 @pytest.mark.parametrize("change", [{"ground": "black"}, {"fit": "crop"}, {"flip": False}, {"resolution": 32}])
-def test_another_preprocessing_is_another_key(change: dict[str, object], tiny: Path, folder: Path):
+def test_another_preprocessing_is_another_key(change: dict[str, object], tiny: Path, folder: Path) -> None:
     fill(tiny, folder)
     assert fill(tiny, folder, **change)[0] == [8, 16]
 
 
-def test_a_torn_cache_file_is_made_again(tiny: Path, folder: Path):
+def test_a_torn_cache_file_is_made_again(tiny: Path, folder: Path) -> None:
     fill(tiny, folder)
     torn = sorted((folder.parent / "cache" / "pictures").glob("*"))[0]
     torn.write_bytes(torn.read_bytes()[:50])
     assert fill(tiny, folder)[0] == [1]
 
 
-def test_beyond_the_budget_the_batches_are_the_same(tiny: Path, folder: Path):
+def test_beyond_the_budget_the_batches_are_the_same(tiny: Path, folder: Path) -> None:
     held, mapped = examples_of(tiny, folder), examples_of(tiny, folder, budget=0)
     samples = [Sample(5, True, False), Sample(0, False, True), Sample(15, False, False)]
     ours, theirs = held.batch(samples), mapped.batch(samples)
@@ -76,12 +76,12 @@ def test_beyond_the_budget_the_batches_are_the_same(tiny: Path, folder: Path):
     assert torch.equal(ours.conditioning["encoder_hidden_states"], theirs.conditioning["encoder_hidden_states"])
 
 
-def test_a_blind_sample_has_the_empty_caption(tiny: Path, folder: Path):
+def test_a_blind_sample_has_the_empty_caption(tiny: Path, folder: Path) -> None:
     states = examples_of(tiny, folder).batch([Sample(0, False, True)]).conditioning["encoder_hidden_states"]
     assert torch.equal(states, base_of(tiny).encode_prompts([""])["encoder_hidden_states"])
 
 
-def test_padding_is_masked_and_the_mask_is_flipped_with_the_picture(tiny: Path, tmp_path: Path):
+def test_padding_is_masked_and_the_mask_is_flipped_with_the_picture(tiny: Path, tmp_path: Path) -> None:
     folder = tmp_path / "dataset"
     folder.mkdir()
     Image.new("RGB", (60, 36), "red").save(folder / "wide.png")
@@ -95,7 +95,7 @@ def test_padding_is_masked_and_the_mask_is_flipped_with_the_picture(tiny: Path, 
     assert torch.equal(batch.mask[1], batch.mask[0].flip(-1))
 
 
-def test_latents_that_are_not_finite_name_the_picture(tiny: Path, folder: Path, tmp_path: Path):
+def test_latents_that_are_not_finite_name_the_picture(tiny: Path, folder: Path, tmp_path: Path) -> None:
     from decal.errors import DataError
 
     base = base_of(tiny)

@@ -40,7 +40,9 @@ def drawn(base: StableDiffusion, cells: list[Cell], adapter: Path, batch: int = 
 @pytest.mark.parametrize("sampler", ["ddim", "euler", "dpm++"])
 @pytest.mark.parametrize("strength", [None, 0.6])
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
-def test_a_picture_is_the_one_that_stock_diffusers_draws(sampler: str, strength: float | None, guidance: float, tiny: Path, adapter: Path):
+def test_a_picture_is_the_one_that_stock_diffusers_draws(
+    sampler: str, strength: float | None, guidance: float, tiny: Path, adapter: Path
+) -> None:
     from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 
     source = {} if strength is None else {"image_sha256": "picture", "image_strength": strength}
@@ -65,13 +67,13 @@ def test_a_picture_is_the_one_that_stock_diffusers_draws(sampler: str, strength:
     assert np.abs(wanted * 255 - drawn(base, [cell], adapter)[cell]).max() <= 0.51
 
 
-def test_a_picture_does_not_depend_on_its_batch(tiny: Path, adapter: Path):
+def test_a_picture_does_not_depend_on_its_batch(tiny: Path, adapter: Path) -> None:
     cells = [cell_of(f"thing {i}", seed=i, guidance=[0.0, 1.0, 3.0, 7.5][i % 4], checkpoint=7) for i in range(9)]
     together, alone = drawn(base_of(tiny), cells, adapter, batch=9), drawn(base_of(tiny), cells, adapter, batch=1)
     assert max(np.abs(together[cell] - alone[cell]).max() for cell in cells) <= 1  # a level of 255, where rounding tips over
 
 
-def test_a_row_without_guidance_asks_the_denoiser_once(tiny: Path, adapter: Path):
+def test_a_row_without_guidance_asks_the_denoiser_once(tiny: Path, adapter: Path) -> None:
     base = base_of(tiny)
     rows: list[int] = []
     base.denoiser.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
@@ -79,7 +81,7 @@ def test_a_row_without_guidance_asks_the_denoiser_once(tiny: Path, adapter: Path
     assert rows == [4] * 4  # three cells and one unconditional row, four steps
 
 
-def test_the_adapter_changes_the_picture_and_the_base_is_left_as_it_was(tiny: Path, adapter: Path):
+def test_the_adapter_changes_the_picture_and_the_base_is_left_as_it_was(tiny: Path, adapter: Path) -> None:
     base = base_of(tiny)
     plain, taught = cell_of("a cat"), cell_of("a cat", checkpoint=7)
     before, after = (drawn(base, [plain, taught], adapter) for _ in range(2))
@@ -87,7 +89,7 @@ def test_the_adapter_changes_the_picture_and_the_base_is_left_as_it_was(tiny: Pa
     assert all(np.array_equal(before[cell], after[cell]) for cell in (plain, taught))
 
 
-def test_half_the_strength_is_neither_the_base_nor_the_whole(tiny: Path, adapter: Path):
+def test_half_the_strength_is_neither_the_base_nor_the_whole(tiny: Path, adapter: Path) -> None:
     cells = [cell_of("a cat", checkpoint=7, lora_strength=strength) for strength in (0.0, 0.5, 1.0)]
     none, half, whole = (drawn(base_of(tiny), cells, adapter)[cell] for cell in cells)
     assert np.abs(none - half).max() > 3
@@ -95,7 +97,7 @@ def test_half_the_strength_is_neither_the_base_nor_the_whole(tiny: Path, adapter
     assert np.array_equal(none, drawn(base_of(tiny), [cell_of("a cat")], adapter)[cell_of("a cat")])
 
 
-def test_an_adapter_in_training_draws_what_its_file_will(tiny: Path, tmp_path: Path):
+def test_an_adapter_in_training_draws_what_its_file_will(tiny: Path, tmp_path: Path) -> None:
     base = base_of(tiny)
     factors = lora.attach(base, resolve(parse({"train": {"rank": 4, "alpha": 8, "targets": "all"}}), 1).train)
     with torch.no_grad():
@@ -107,7 +109,7 @@ def test_an_adapter_in_training_draws_what_its_file_will(tiny: Path, tmp_path: P
     assert np.abs(live - drawn(base_of(tiny), [cell], tmp_path / "lora.safetensors")[cell]).max() <= 1
 
 
-def test_the_embedded_base_loads_and_draws_with_stock_diffusers_alone():
+def test_the_embedded_base_loads_and_draws_with_stock_diffusers_alone() -> None:
     from diffusers import StableDiffusionPipeline
 
     from decal.presets import MINI

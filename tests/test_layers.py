@@ -39,23 +39,23 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-def test_every_room_has_its_place_in_the_order():
+def test_every_room_has_its_place_in_the_order() -> None:
     assert set(rooms()) - {"mini"} == set(ORDER)
 
 
 @pytest.mark.parametrize("room", ORDER)
-def test_imports_go_one_way(room):
+def test_imports_go_one_way(room: str) -> None:
     ours = {name.split(".")[1] for path in rooms()[room] for name in imports(path) if name.startswith("decal.")}
     assert ours - {room} <= set(ORDER[: ORDER.index(room)])
 
 
 @pytest.mark.parametrize("room", [room for room in ORDER if room not in TORCH])
-def test_rooms_without_torch_do_not_name_it(room):
+def test_rooms_without_torch_do_not_name_it(room: str) -> None:
     named = {name.split(".")[0] for path in rooms()[room] for name in imports(path)}
     assert not named & HEAVY
 
 
-def test_help_takes_half_a_second_of_cpu_and_loads_no_torch():
+def test_help_takes_half_a_second_of_cpu_and_loads_no_torch() -> None:
     code = (
         "import sys, time; sys.argv = ['decal', '--help']\n"
         "from decal.cli import app\n"

@@ -35,17 +35,18 @@ def output(denoiser: nn.Module) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
     noisy, states = torch.randn(2, 4, 8, 8, generator=generator), torch.randn(2, 77, 32, generator=generator)
     with torch.no_grad():
-        return denoiser(noisy, torch.tensor([900, 100]), encoder_hidden_states=states, return_dict=False)[0]
+        predicted: torch.Tensor = denoiser(noisy, torch.tensor([900, 100]), encoder_hidden_states=states, return_dict=False)[0]
+    return predicted
 
 
-def test_a_new_lora_changes_nothing(tiny: Path):
+def test_a_new_lora_changes_nothing(tiny: Path) -> None:
     base = base_of(tiny)
     before = output(base.denoiser)
     lora.attach(base, settings_of("all", 4, 8))
     assert torch.equal(output(base.denoiser), before)
 
 
-def test_attaching_twice_with_one_seed_gives_the_same_factors(tiny: Path):
+def test_attaching_twice_with_one_seed_gives_the_same_factors(tiny: Path) -> None:
     first, second = (lora.attach(base_of(tiny), settings_of("attention", 4, 4)) for _ in range(2))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -54,7 +55,7 @@ def test_attaching_twice_with_one_seed_gives_the_same_factors(tiny: Path):
 @pytest.mark.parametrize("has_metadata", [True, False])
 @pytest.mark.parametrize("alpha", [2.0, 4.0, 8.0])
 @pytest.mark.parametrize("targets", ["attention", "all"])
-def test_stock_diffusers_reloads_at_the_right_strength(targets: str, alpha: float, has_metadata: bool, tiny: Path, tmp_path: Path):
+def test_stock_diffusers_reloads_at_the_right_strength(targets: str, alpha: float, has_metadata: bool, tiny: Path, tmp_path: Path) -> None:
     from diffusers import StableDiffusionPipeline
 
     base = base_of(tiny)
@@ -71,7 +72,7 @@ def test_stock_diffusers_reloads_at_the_right_strength(targets: str, alpha: floa
 
 
 @pytest.mark.parametrize("alpha", [2.0, 4.0, 8.0])
-def test_an_adapter_put_on_is_the_adapter_trained(alpha: float, tiny: Path, tmp_path: Path):
+def test_an_adapter_put_on_is_the_adapter_trained(alpha: float, tiny: Path, tmp_path: Path) -> None:
     base = base_of(tiny)
     factors = taught(base, settings_of("all", 4, alpha))
     wanted = output(base.denoiser)
@@ -81,7 +82,7 @@ def test_an_adapter_put_on_is_the_adapter_trained(alpha: float, tiny: Path, tmp_
     assert (output(other.denoiser) - wanted).abs().max() <= 1e-5
 
 
-def test_taking_an_adapter_off_gives_the_base_back_exactly(tiny: Path, tmp_path: Path):
+def test_taking_an_adapter_off_gives_the_base_back_exactly(tiny: Path, tmp_path: Path) -> None:
     lora.save(tmp_path / "lora.safetensors", dict(taught(base_of(tiny), settings_of("all", 4, 4))), rank=4, alpha=4, about={})
     base = base_of(tiny)
     before = output(base.denoiser)
@@ -91,7 +92,7 @@ def test_taking_an_adapter_off_gives_the_base_back_exactly(tiny: Path, tmp_path:
     assert torch.equal(output(base.denoiser), before)
 
 
-def test_the_header_says_rank_for_alpha(tiny: Path, tmp_path: Path):
+def test_the_header_says_rank_for_alpha(tiny: Path, tmp_path: Path) -> None:
     factors = lora.attach(base_of(tiny), settings_of("attention", 4, 16))
     lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=16, about={"decal.base": "tiny"})
     with safe_open(tmp_path / "lora.safetensors", framework="pt") as file:
@@ -101,13 +102,13 @@ def test_the_header_says_rank_for_alpha(tiny: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a lora", b"\xff" * 64])
-def test_a_damaged_file_is_one_sentence(content: bytes, tmp_path: Path):
+def test_a_damaged_file_is_one_sentence(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "lora.safetensors").write_bytes(content)
     with pytest.raises(AdapterError, match="cannot be read as a LoRA"):
         lora.load(tmp_path / "lora.safetensors")
 
 
-def test_a_truncated_file_is_one_sentence(tiny: Path, tmp_path: Path):
+def test_a_truncated_file_is_one_sentence(tiny: Path, tmp_path: Path) -> None:
     path = tmp_path / "lora.safetensors"
     lora.save(path, dict(lora.attach(base_of(tiny), settings_of("attention", 4, 4))), rank=4, alpha=4, about={})
     path.write_bytes(path.read_bytes()[:-100])
@@ -115,7 +116,7 @@ def test_a_truncated_file_is_one_sentence(tiny: Path, tmp_path: Path):
         lora.load(path)
 
 
-def test_a_lora_of_another_base_is_refused_by_layer(tiny: Path):
+def test_a_lora_of_another_base_is_refused_by_layer(tiny: Path) -> None:
     with pytest.raises(AdapterError, match="has no layer nowhere"):
         lora.Swapper(base_of(tiny).denoiser).put_on(
             {"nowhere.lora_A.weight": torch.ones(1, 1), "nowhere.lora_B.weight": torch.ones(1, 1)}, 1

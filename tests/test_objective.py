@@ -6,52 +6,52 @@ import torch
 from decal.objective import add_noise, loss_of, min_snr_weight, noise_for, target, timesteps_for
 
 
-def test_min_snr_weight_leaves_noisy_steps_alone():
+def test_min_snr_weight_leaves_noisy_steps_alone() -> None:
     signal = torch.tensor([1 / 11, 0.5, 5 / 6])  # signal-to-noise ratios 0.1, 1 and 5: at or below gamma
     assert torch.allclose(min_snr_weight(signal, 5.0, "epsilon"), torch.ones(3))
 
 
-def test_min_snr_weight_caps_clean_steps():
+def test_min_snr_weight_caps_clean_steps() -> None:
     signal = torch.tensor([10 / 11])  # ratio 10, so 5 / 10 by hand
     assert min_snr_weight(signal, 5.0, "epsilon").item() == pytest.approx(0.5, abs=1e-5)
 
 
-def test_min_snr_weight_for_v_divides_by_the_ratio_plus_one():
+def test_min_snr_weight_for_v_divides_by_the_ratio_plus_one() -> None:
     signal = torch.tensor([0.0, 0.5, 10 / 11])  # ratios 0, 1, 10: 0 / 1, 1 / 2, 5 / 11 by hand
     assert min_snr_weight(signal, 5.0, "v_prediction").tolist() == pytest.approx([0, 0.5, 5 / 11], abs=1e-5)
 
 
-def test_at_zero_signal_v_asks_for_the_picture():
+def test_at_zero_signal_v_asks_for_the_picture() -> None:
     latents, noise = torch.full((1, 1, 2, 2), 3.0), torch.full((1, 1, 2, 2), 5.0)
     nothing = torch.tensor([0.0])
     assert torch.equal(add_noise(latents, noise, nothing), noise)
     assert torch.equal(target(latents, noise, nothing, "v_prediction"), -latents)
 
 
-def test_v_turns_back_into_the_latents():
+def test_v_turns_back_into_the_latents() -> None:
     latents, noise, signal = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3), torch.tensor([0.3, 0.9])
     noisy, v = add_noise(latents, noise, signal), target(latents, noise, signal, "v_prediction")
     level = signal[:, None, None, None]
     assert torch.allclose(level.sqrt() * noisy - (1 - level).sqrt() * v, latents, atol=1e-6)
 
 
-def test_epsilon_asks_for_the_noise():
+def test_epsilon_asks_for_the_noise() -> None:
     noise = torch.randn(1, 4, 2, 2)
     assert target(torch.zeros_like(noise), noise, torch.tensor([0.5]), "epsilon") is noise
 
 
-def test_padding_is_kept_out_of_the_loss():
+def test_padding_is_kept_out_of_the_loss() -> None:
     predicted, wanted = torch.zeros(1, 4, 1, 2), torch.tensor([1.0, 100.0]).expand(1, 4, 1, 2)
     mask = torch.tensor([[[[1.0, 0.0]]]])
     assert loss_of(predicted, wanted, mask).tolist() == [1.0]
 
 
-def test_noise_belongs_to_the_seed_and_the_purpose():
+def test_noise_belongs_to_the_seed_and_the_purpose() -> None:
     assert torch.equal(noise_for(7, (2, 2), "noise", 3), noise_for(7, (2, 2), "noise", 3))
     assert not torch.equal(noise_for(7, (2, 2), "noise", 3), noise_for(7, (2, 2), "noise", 4))
 
 
-def test_timesteps_reach_both_ends():
+def test_timesteps_reach_both_ends() -> None:
     drawn = timesteps_for(0, 5000, 10, "timesteps", 1)
     counts = torch.bincount(drawn, minlength=10) / 500
     assert counts.shape == (10,)

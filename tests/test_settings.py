@@ -15,7 +15,7 @@ def refused(text: str, tmp_path: Path, *changes: str) -> str:
     return str(problem.value)
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path):
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     told = refused("[train]\nrnak = 4\nrank = 0\n", tmp_path, "grid.sampler=edm")
     assert told == (
         "decal.toml: train.rank must be greater than or equal to 1 (it is 0).\n"
@@ -37,16 +37,16 @@ def test_all_problems_are_told_at_once(tmp_path: Path):
         ("train = 3\n", "train must be"),
     ],
 )
-def test_one_clear_sentence_each(text: str, told: str, tmp_path: Path):
+def test_one_clear_sentence_each(text: str, told: str, tmp_path: Path) -> None:
     assert told in refused(text, tmp_path)
 
 
-def test_a_file_that_is_not_there_names_the_command_that_makes_it(tmp_path: Path):
+def test_a_file_that_is_not_there_names_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="decal new FOLDER"):
         read(tmp_path / "decal.toml")
 
 
-def test_a_change_on_the_command_line_wins(tmp_path: Path):
+def test_a_change_on_the_command_line_wins(tmp_path: Path) -> None:
     (tmp_path / "decal.toml").write_text("[train]\nrank = 4\n", "utf-8")
     assert read(tmp_path / "decal.toml", ["train.rank=16", "base.model=sd1.5"]).model_dump(include={"train": {"rank"}, "base": True}) == {
         "train": {"rank": 16},
@@ -54,38 +54,41 @@ def test_a_change_on_the_command_line_wins(tmp_path: Path):
     }
 
 
-def test_one_line_moves_a_project_to_another_base():
+def test_one_line_moves_a_project_to_another_base() -> None:
     mini, sd = (resolve(parse({"base": {"model": model}}), 30) for model in ("mini", "sd2.1"))
     assert (mini.data.resolution, mini.train.targets) == (64, "all")
     assert (sd.data.resolution, sd.train.targets, sd.train.learning_rate) == (768, "attention", 1e-4)
 
 
-def test_epochs_become_steps_rounded_up():
+def test_epochs_become_steps_rounded_up() -> None:
     resolved = resolve(parse({"train": {"epochs": 3, "batch": 4, "accumulation": 2}}), 10)
     assert resolved.train.steps == 4  # 30 samples, 8 a step
 
 
-def test_alpha_is_the_rank_where_it_is_left_out():
+def test_alpha_is_the_rank_where_it_is_left_out() -> None:
     assert resolve(parse({"train": {"rank": 12}}), 10).train.alpha == 12
 
 
-def test_a_drawing_setting_is_no_change_of_a_run():
+def test_a_drawing_setting_is_no_change_of_a_run() -> None:
     before = resolve(parse({"train": {"rank": 4}}), 10)
     after = resolve(parse({"train": {"rank": 8, "alpha": 4}, "grid": {"steps": 5}}), 10)
     assert changed(before, after) == ["train.rank: 4 -> 8"]
 
 
-def test_what_is_written_is_read_back(tmp_path: Path):
-    table = {"caption": {"keyword": 'ink"pöp', "kind_words": ["sticker"]}, "data": {"flip": False, "holdout_share": 0.2}}
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    table: dict[str, dict[str, object]] = {
+        "caption": {"keyword": 'ink"pöp', "kind_words": ["sticker"]},
+        "data": {"flip": False, "holdout_share": 0.2},
+    }
     write(tmp_path / "decal.toml", table)
     assert read(tmp_path / "decal.toml") == parse(table)
 
 
-def test_every_setting_has_one_sentence_of_help():
+def test_every_setting_has_one_sentence_of_help() -> None:
     described = [(name, meaning) for name, _, meaning in fields() if meaning.endswith(".")]
     assert len(described) == len(fields()) > 30
 
 
 @pytest.mark.parametrize("model", BASES)
-def test_every_base_resolves(model: str):
+def test_every_base_resolves(model: str) -> None:
     assert resolve(parse({"base": {"model": model}}), 30).train.steps == BASES[model].steps

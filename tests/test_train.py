@@ -58,13 +58,13 @@ def stop_before(step: int) -> Callable[[], bool]:
     return lambda: next(left, True)
 
 
-def test_every_step_is_reported_once_and_in_order(tiny: Path, shapes: Path, tmp_path: Path):
+def test_every_step_is_reported_once_and_in_order(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     steps, checkpoints = run_all(*task_of(tmp_path / "run", shapes, resolved_of(tiny), model=tiny))
     assert [step.step for step in steps] == list(range(13))
     assert [checkpoint.step for checkpoint in checkpoints] == [5, 10, 12]
 
 
-def test_the_held_out_loss_stands_at_the_base_and_at_every_checkpoint(tiny: Path, shapes: Path, tmp_path: Path):
+def test_the_held_out_loss_stands_at_the_base_and_at_every_checkpoint(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     steps, checkpoints = run_all(*task_of(tmp_path / "run", shapes, resolved_of(tiny), model=tiny))
     measured = {step.step: step.holdout_loss for step in steps if step.holdout_loss is not None}
     assert list(measured) == [0, 5, 10, 12]
@@ -72,7 +72,7 @@ def test_the_held_out_loss_stands_at_the_base_and_at_every_checkpoint(tiny: Path
 
 
 @pytest.mark.parametrize("stop", [1, 4, 6, 11])
-def test_a_stopped_and_resumed_training_ends_in_the_same_bytes(stop: int, tiny: Path, shapes: Path, tmp_path: Path):
+def test_a_stopped_and_resumed_training_ends_in_the_same_bytes(stop: int, tiny: Path, shapes: Path, tmp_path: Path) -> None:
     _, whole = run_all(*task_of(tmp_path / "whole", shapes, resolved_of(tiny), model=tiny))
     base, task = task_of(tmp_path / "cut", shapes, resolved_of(tiny), model=tiny)
     run_all(base, replace(task, stop=stop_before(stop + 1)))
@@ -83,7 +83,7 @@ def test_a_stopped_and_resumed_training_ends_in_the_same_bytes(stop: int, tiny: 
     assert (rest[-1].sha256, rest[-1].state_sha256) == (whole[-1].sha256, whole[-1].state_sha256)
 
 
-def test_accumulated_small_batches_teach_what_one_large_batch_does(tiny: Path, shapes: Path, tmp_path: Path):
+def test_accumulated_small_batches_teach_what_one_large_batch_does(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     large = task_of(tmp_path / "large", shapes, resolved_of(tiny, batch=4), model=tiny)
     small = task_of(tmp_path / "small", shapes, resolved_of(tiny, batch=1, accumulation=4), model=tiny)
     files = [task.run.folder / run_all(base, task)[1][-1].file for base, task in (large, small)]
@@ -92,7 +92,7 @@ def test_accumulated_small_batches_teach_what_one_large_batch_does(tiny: Path, s
     assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
 
 
-def test_the_gradient_is_really_clipped(tiny: Path, shapes: Path, tmp_path: Path):
+def test_the_gradient_is_really_clipped(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     """AdamW hides the scale of gradients but not of their moments: clipped to 1e-6, the second moments stay below 1e-12."""
     base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, max_grad_norm=1e-6, steps=3, checkpoint_every=3), model=tiny)
     steps, _ = run_all(base, task)
@@ -102,20 +102,20 @@ def test_the_gradient_is_really_clipped(tiny: Path, shapes: Path, tmp_path: Path
     assert 0 < max(float(moment.max()) for moment in moments) < 1e-12
 
 
-def test_warm_up_is_honoured_by_the_constant_schedule(tiny: Path, shapes: Path, tmp_path: Path):
+def test_warm_up_is_honoured_by_the_constant_schedule(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     settings = resolved_of(tiny, schedule="constant", warmup_steps=4, steps=6)
     steps, _ = run_all(*task_of(tmp_path / "run", shapes, settings, model=tiny))
     assert [step.learning_rate for step in steps[1:]] == pytest.approx([0, 0.25e-3, 0.5e-3, 0.75e-3, 1e-3, 1e-3])
 
 
-def test_training_lowers_the_loss_on_its_own_pictures(tiny: Path, shapes: Path, tmp_path: Path):
+def test_training_lowers_the_loss_on_its_own_pictures(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     settings = resolved_of(tiny, steps=60, checkpoint_every=60, targets="all", rank=8, learning_rate=5e-3, caption_dropout=0.0)
     steps, _ = run_all(*task_of(tmp_path / "run", shapes, settings, model=tiny))
     losses = [step.loss or 0 for step in steps[1:]]
     assert sum(losses[-15:]) < 0.97 * sum(losses[:15])
 
 
-def test_a_poisoned_step_is_skipped_counted_and_leaves_no_trace(tiny: Path, shapes: Path, tmp_path: Path):
+def test_a_poisoned_step_is_skipped_counted_and_leaves_no_trace(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     """Picture 0 becomes infinite: each of its steps is skipped, and the weights stay finite."""
     base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny), model=tiny)
     poison(task)
@@ -125,7 +125,7 @@ def test_a_poisoned_step_is_skipped_counted_and_leaves_no_trace(tiny: Path, shap
     assert all(tensor.isfinite().all() for tensor in lora.load(task.run.folder / checkpoints[-1].file).values())
 
 
-def test_a_training_that_stays_unfit_is_stopped_and_names_the_pictures(tiny: Path, shapes: Path, tmp_path: Path):
+def test_a_training_that_stays_unfit_is_stopped_and_names_the_pictures(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=40, checkpoint_every=40), model=tiny)
     for place in range(12):
         poison(task, place)
@@ -144,7 +144,7 @@ def poison(task: Task, place: int = 0) -> None:
 @pytest.mark.parametrize(
     ("prediction", "zero_snr", "gamma"), [("epsilon", False, 5.0), ("v_prediction", False, 5.0), ("v_prediction", True, None)]
 )
-def test_each_kind_of_model_trains(prediction: str, zero_snr: bool, gamma: float | None, shapes: Path, tmp_path: Path):
+def test_each_kind_of_model_trains(prediction: str, zero_snr: bool, gamma: float | None, shapes: Path, tmp_path: Path) -> None:
     from models import build
 
     model = build(tmp_path / "model", prediction=prediction, zero_snr=zero_snr)  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def test_each_kind_of_model_trains(prediction: str, zero_snr: bool, gamma: float
 
 
 @pytest.mark.slow
-def test_a_model_of_768_px_trains_at_its_own_size(shapes: Path, tmp_path: Path):
+def test_a_model_of_768_px_trains_at_its_own_size(shapes: Path, tmp_path: Path) -> None:
     from models import build
 
     model = build(tmp_path / "model", prediction="v_prediction", sample_size=96)
@@ -167,7 +167,7 @@ def test_a_model_of_768_px_trains_at_its_own_size(shapes: Path, tmp_path: Path):
     assert run_all(base, task)[1][0].step == 1
 
 
-def test_half_precision_trains_on_a_cpu_as_bf16(tiny: Path, shapes: Path, tmp_path: Path):
+def test_half_precision_trains_on_a_cpu_as_bf16(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     settings = resolved_of(tiny, precision="bf16", steps=3, checkpoint_every=3)
     base = StableDiffusion(str(tiny), device=torch.device("cpu"), dtype=choose_dtype(settings.train, torch.device("cpu")))
     cache = Cache(tmp_path / "cache", base, settings.data)
@@ -179,6 +179,6 @@ def test_half_precision_trains_on_a_cpu_as_bf16(tiny: Path, shapes: Path, tmp_pa
     assert {tensor.dtype for tensor in lora.load(tmp_path / "run" / checkpoints[0].file).values()} == {torch.float32}
 
 
-def test_fp16_without_a_gpu_is_refused():
+def test_fp16_without_a_gpu_is_refused() -> None:
     with pytest.raises(SettingsError, match="needs a CUDA GPU"):
         choose_dtype(resolve(parse({"train": {"precision": "fp16"}}), 1).train, torch.device("cpu"))
