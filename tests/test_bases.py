@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -82,3 +83,37 @@ def test_latents_and_pictures_have_the_scale_of_the_stock_pipeline(tiny: Path) -
     assert torch.allclose(mean, wanted.mean * 0.18215)
     assert torch.allclose(std, wanted.std * 0.18215)
     assert torch.allclose(base.decode(mean), decoded.clamp(0, 1), atol=1e-5)
+
+
+def test_the_scheduler_file_of_the_published_sd_1_5_is_understood(copy: Path) -> None:
+    """Its scheduler is PNDM and names no prediction type; the fields are those of the published scheduler_config.json."""
+    published = {
+        "_class_name": "PNDMScheduler",
+        "_diffusers_version": "0.6.0",
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "clip_sample": False,
+        "num_train_timesteps": 1000,
+        "set_alpha_to_one": False,
+        "skip_prk_steps": True,
+        "steps_offset": 1,
+        "trained_betas": None,
+    }
+    (copy / "scheduler" / "scheduler_config.json").write_text(json.dumps(published))
+    base = load(copy)
+    schedulers = [base.scheduler(sampler) for sampler in ("ddim", "euler", "dpm++")]
+    assert base.prediction == "epsilon"
+    assert float(base.alphas_cumprod[-1]) == pytest.approx(0.0047, abs=1e-4)  # sqrt of it is the 0.068 that SD is known for
+    assert [scheduler.config.prediction_type for scheduler in schedulers] == ["epsilon"] * 3
+
+
+def test_a_tokenizer_in_the_files_of_the_hub_gives_the_same_text_states(tiny: Path, copy: Path) -> None:
+    """SD 1.x and 2.x come with vocab.json and merges.txt instead of tokenizer.json."""
+    stored = json.loads((copy / "tokenizer" / "tokenizer.json").read_text("utf-8"))["model"]
+    (copy / "tokenizer" / "tokenizer.json").unlink()
+    (copy / "tokenizer" / "vocab.json").write_text(json.dumps(stored["vocab"]), "utf-8")
+    merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in stored["merges"]]
+    (copy / "tokenizer" / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", "utf-8")
+    states = [load(folder).encode_prompts(["a Red fox, très café"])["encoder_hidden_states"] for folder in (tiny, copy)]
+    assert torch.equal(*states)
