@@ -60,6 +60,13 @@ def test_the_fingerprint_follows_the_bytes_of_the_part(tiny: Path, copy: Path) -
     assert load(copy).fingerprint("vae") != load(tiny).fingerprint("vae")
 
 
+def test_a_model_of_another_kind_is_refused(copy: Path) -> None:
+    config = copy / "unet" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"in_channels": 9}))
+    with pytest.raises(BaseModelError, match="is not a text-to-image Stable Diffusion"):
+        load(copy)
+
+
 def test_a_caption_beyond_the_limit_is_cut_and_not_refused(tiny: Path) -> None:
     states = load(tiny).encode_prompts(["word " * 200, "word"])["encoder_hidden_states"]
     assert tuple(states.shape) == (2, 77, 32)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from decal import lora
 from decal.bases.sd import StableDiffusion
+from decal.errors import BaseModelError
 from decal.generate import generate, generate_live
 from decal.records import Cell
 from decal.settings import parse, resolve
@@ -107,6 +108,36 @@ def test_an_adapter_in_training_draws_what_its_file_will(tiny: Path, tmp_path: P
     live = next(iter(generate_live(base, [cell], batch=1))).pixels.astype(int)
     lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=8, about={})
     assert np.abs(live - drawn(base_of(tiny), [cell], tmp_path / "lora.safetensors")[cell]).max() <= 1
+
+
+def test_a_picture_that_is_not_finite_is_named_and_not_black(tiny: Path, adapter: Path) -> None:
+    base = base_of(tiny)
+    torch.nn.init.constant_(base.denoiser.get_parameter("conv_out.bias"), float("nan"))
+    with pytest.raises(BaseModelError, match=r'"a cat" at guidance 3, checkpoint 0: the picture is not finite'):
+        drawn(base, [cell_of("a cat")], adapter)
+
+
+@pytest.mark.parametrize("alpha", [2.0, 4.0, 8.0])
+@pytest.mark.parametrize("targets", ["attention", "all"])
+def test_pictures_before_a_save_and_after_a_reload_are_equal(alpha: float, targets: str, tiny: Path, tmp_path: Path) -> None:
+    """In stock diffusers on both sides, as floats before they are rounded to 8 bits."""
+    from diffusers import StableDiffusionPipeline
+
+    base = base_of(tiny)
+    factors = lora.attach(base, resolve(parse({"train": {"rank": 4, "alpha": alpha, "targets": targets}}), 1).train)
+    with torch.no_grad():
+        for factor in factors.values():
+            factor.add_(0.02)
+    lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=alpha, about={})
+    pictures = []
+    for unet in (base.denoiser, None):
+        pipeline = StableDiffusionPipeline.from_pretrained(tiny, safety_checker=None, **({} if unet is None else {"unet": unet}))
+        if unet is None:
+            pipeline.load_lora_weights(tmp_path / "lora.safetensors")
+        pipeline.set_progress_bar_config(disable=True)
+        drawn_by = pipeline("a red cat", num_inference_steps=4, generator=torch.Generator().manual_seed(1), output_type="np")
+        pictures.append(drawn_by.images[0])
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1e-5
 
 
 def test_the_embedded_base_loads_and_draws_with_stock_diffusers_alone() -> None:

@@ -51,8 +51,9 @@ def test_imports_go_one_way(room: str) -> None:
 
 @pytest.mark.parametrize("room", [room for room in ORDER if room not in TORCH])
 def test_rooms_without_torch_do_not_name_it(room: str) -> None:
-    named = {name.split(".")[0] for path in rooms()[room] for name in imports(path)}
-    assert not named & HEAVY
+    named = {name for path in rooms()[room] for name in imports(path)}
+    assert not {name.split(".")[0] for name in named} & HEAVY
+    assert not {name.split(".")[1] for name in named if name.startswith("decal.")} & TORCH
 
 
 def test_help_takes_half_a_second_of_cpu_and_loads_no_torch() -> None:

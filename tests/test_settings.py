@@ -4,7 +4,7 @@ import pytest
 
 from decal.errors import SettingsError
 from decal.presets import BASES
-from decal.settings import changed, fields, parse, read, resolve, write
+from decal.settings import changed, fields, parse, read, resolve, to_toml
 
 
 def refused(text: str, tmp_path: Path, *changes: str) -> str:
@@ -33,6 +33,8 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         ("[train]\nsteps = 5\nwarmup_steps = 6\n", "train.warmup_steps (6) is larger than train.steps (5)"),
         ('[base]\nmodel = "stabilityai/stable-diffusion-2-1"\n', 'has left the hub. Write "sd2.1"'),
         ("[train]\nlr = 1e-4\n", "Did you mean train.learning_rate?"),
+        ('[data]\nground = "pink"\n', "data.ground must be white, black, grey or a colour such as #ffcc00 (it is 'pink')"),
+        ("[grid]\nguidance = [-3, 900]\n", "grid.guidance must be less than or equal to 50 (it is 900)"),
         ("[train\n", "decal.toml: "),
         ("train = 3\n", "train must be"),
     ],
@@ -69,6 +71,25 @@ def test_alpha_is_the_rank_where_it_is_left_out() -> None:
     assert resolve(parse({"train": {"rank": 12}}), 10).train.alpha == 12
 
 
+def test_a_warm_up_longer_than_the_training_of_the_base_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"warmup_steps \(500\) is larger than the 200 steps"):
+        resolve(parse({"train": {"warmup_steps": 500}}), 30)
+
+
+def test_a_base_of_unknown_size_asks_for_the_resolution() -> None:
+    with pytest.raises(SettingsError, match=r"Write data\.resolution"):
+        resolve(parse({"base": {"model": "somebody/some-model"}}), 30)
+    assert resolve(parse({"base": {"model": "somebody/some-model"}, "data": {"resolution": 512}}), 30).data.resolution == 512
+
+
+def test_a_setting_that_leaves_the_weights_alone_is_no_change() -> None:
+    before = resolve(parse({}), 10)
+    after = resolve(
+        parse({"train": {"device": "cpu", "cache_gib": 0.5, "trackers": [], "checkpoint_every": 7}, "data": {"faulty": "leave out"}}), 10
+    )
+    assert changed(before, after) == []
+
+
 def test_a_drawing_setting_is_no_change_of_a_run() -> None:
     before = resolve(parse({"train": {"rank": 4}}), 10)
     after = resolve(parse({"train": {"rank": 8, "alpha": 4}, "grid": {"steps": 5}}), 10)
@@ -80,7 +101,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         "caption": {"keyword": 'ink"pöp', "kind_words": ["sticker"]},
         "data": {"flip": False, "holdout_share": 0.2},
     }
-    write(tmp_path / "decal.toml", table)
+    (tmp_path / "decal.toml").write_text(to_toml(table), "utf-8")
     assert read(tmp_path / "decal.toml") == parse(table)
 
 

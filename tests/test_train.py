@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -134,6 +135,25 @@ def test_a_training_that_stays_unfit_is_stopped_and_names_the_pictures(tiny: Pat
     ) as problem:
         run_all(base, task)
     assert problem.value.exit_code == 4
+
+
+def test_a_held_out_loss_that_is_not_finite_is_no_number(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=2, checkpoint_every=1), model=tiny)
+    assert task.holdout._held is not None
+    task.holdout._held[0][0] = float("nan")
+    steps, checkpoints = run_all(base, task)
+    assert [step.holdout_loss for step in steps] == [None] * 3
+    assert [checkpoint.holdout_loss for checkpoint in checkpoints] == [None] * 2
+
+
+def test_the_time_of_a_step_leaves_out_what_the_caller_does(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=4, checkpoint_every=1), model=tiny)
+    seconds = []
+    for event in train(base, task):
+        time.sleep(1.0)
+        seconds += [step.seconds for step in event if step.step] if isinstance(event, list) else []
+    assert len(seconds) == 4
+    assert min(seconds) < 1.0
 
 
 def poison(task: Task, place: int = 0) -> None:

@@ -1,14 +1,13 @@
 """Pictures and captions encoded once.
 
 A file in `cache/` is keyed by the picture's bytes, the preprocessing and the weights that encoded it, so an edited picture or another base
-is encoded anew and nothing else is. The latents' mean and standard deviation are both kept, so every step can still sample the posterior as
-an uncached trainer does. Up to a byte budget all of it is held on the device; beyond that it stays memory-mapped on disk.
+is encoded anew; captions are encoded all together, anew when one of them changes. The latents' mean and standard deviation are both kept,
+so every step can still sample the posterior as an uncached trainer does. Up to a byte budget all of it is held on the device; beyond that
+the pictures stay memory-mapped on disk.
 
 Crops and grounds are fixed here, before encoding: what is drawn anew each epoch cannot be cached.
 """
 
-import os
-import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,14 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from decal import pictures
 from decal.bases import Base, Conditioning
 from decal.batches import Sample
 from decal.errors import DataError
-from decal.project import fingerprint, writing
+from decal.project import fingerprint, write_bytes
 from decal.records import Record
 from decal.settings import ResolvedData
 
@@ -53,8 +52,8 @@ class Examples:
         self._caption = {caption: place for place, caption in enumerate(captions)}
         self._files = tuple(files)
         self._device = device
-        size_bytes = sum(path.stat().st_size for path in files) + sum(t.nbytes for t in conditioning.values())
-        self.is_resident = size_bytes <= budget
+        self.size_bytes = sum(path.stat().st_size for path in files) + sum(t.nbytes for t in conditioning.values())
+        self.is_resident = self.size_bytes <= budget
         self._conditioning = {name: t.to(device) for name, t in conditioning.items()} if self.is_resident else dict(conditioning)
         self._held = self._stack(range(len(files))) if self.is_resident and files else None
 
@@ -64,18 +63,21 @@ class Examples:
     def batch(self, samples: Sequence[Sample]) -> Batch:
         """The pictures and captions of these samples, flipped and without caption where they say so."""
         indexes = [sample.index for sample in samples]
-        flips = torch.tensor([int(sample.is_flipped) for sample in samples], device=self._device)
+        flips = [int(sample.is_flipped) for sample in samples]
+        captions = ["" if sample.is_blind else self.records[sample.index].caption for sample in samples]
+        places = [self._caption[caption] for caption in captions]
         if self._held is None:
             latents, mask = self._stack(indexes)
+            rows = to_device(torch.tensor([list(range(len(samples))), flips]), self._device)
+            conditioning = {name: to_device(t[places], self._device) for name, t in self._conditioning.items()}
         else:
-            chosen = torch.tensor(indexes, device=self._device)
-            latents, mask = self._held[0][chosen], self._held[1][chosen]
-        rows = torch.arange(len(samples), device=self._device)
-        latents = latents[rows, flips]  # [B, 2, C, h, w]
-        mask = torch.where(flips.bool()[:, None, None, None], mask.flip(-1), mask)
-        captions = ["" if sample.is_blind else self.records[sample.index].caption for sample in samples]
-        places = torch.tensor([self._caption[caption] for caption in captions])
-        conditioning = {name: t[places.to(t.device)].to(self._device) for name, t in self._conditioning.items()}
+            # One small copy that the host does not wait for; the rest is indexing on the device.
+            chosen = to_device(torch.tensor([indexes, flips, places]), self._device)
+            latents, mask = self._held[0], self._held[1][chosen[0]]
+            rows = chosen[:2]
+            conditioning = {name: t[chosen[2]] for name, t in self._conditioning.items()}
+        latents = latents[rows[0], rows[1]]  # [B, 2, C, h, w]
+        mask = torch.where(rows[1].bool()[:, None, None, None], mask.flip(-1), mask)
         return Batch(latents[:, 0].float(), latents[:, 1].float(), mask, conditioning)
 
     def _stack(self, indexes: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -112,7 +114,7 @@ class Cache:
             yield first + len(chunk)
 
     def examples(self, records: Sequence[Record], *, budget: int) -> Examples:
-        """What `fill` made, ready to train on. budget: bytes that may be held on the device."""
+        """What `fill` made, ready to train on. budget: bytes that may be held on the device, if all of it fits."""
         captions = sorted({"", *(record.caption for record in records)})
         files = [self._picture(record) for record in records]
         return Examples(files, records, self._texts(captions), device=self._base.device, budget=budget)
@@ -144,11 +146,18 @@ class Cache:
                 )
             small = mask.resize((found.shape[-1], found.shape[-2]), Image.Resampling.BOX)
             # A latent counts as picture when at least half of the pixels under it are.
-            inside = torch.from_numpy(np.array(small) >= 128).to(torch.uint8)[None]
+            covered = np.array(small)
+            # A very long picture covers none by half; then those that it covers most count.
+            inside = torch.from_numpy(covered >= min(128, int(covered.max()))).to(torch.uint8)[None]
             _save(self._picture(record), {"latents": found.contiguous(), "mask": inside})
 
     def _picture(self, record: Record) -> Path:
         return self._folder / "pictures" / f"{fingerprint(self._pictures_key, record.sha256)}.safetensors"
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on the device; for a GPU through pinned memory, so that the host does not wait."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def to_pixels(picture: Image.Image) -> Tensor:
@@ -167,9 +176,4 @@ def _is_whole(path: Path) -> bool:
 
 
 def _save(path: Path, tensors: Conditioning) -> None:
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged = path.with_name(f".staging-{secrets.token_hex(4)}")
-        save_file(dict(tensors), staged)
-        # No fsync: a cache file that is lost or torn is made again.
-        os.replace(staged, path)
+    write_bytes(path, serialize(dict(tensors)))

@@ -163,7 +163,14 @@ def caption_words(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Fi
         text = row.caption or ""
         if keyword and not _holds(text, (keyword,), ending=""):
             reason = f"the keyword {keyword} is not in {_short(text)}"
-            yield _finding("error", "no_keyword", row.file, reason, f"Add {keyword} to the caption.", row.line)
+            yield _finding(
+                "error",
+                "no_keyword",
+                row.file,
+                reason,
+                f"Add {keyword} to the caption; `decal caption --add-keyword` puts it before all that lack it.",
+                row.line,
+            )
         if kinds and not _holds(text, kinds):
             reason = f"no kind of picture ({', '.join(kinds)}) in {_short(text)}"
             yield _finding("warning", "no_kind_word", row.file, reason, "Add one of caption.kind_words, or change that list.", row.line)

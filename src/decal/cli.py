@@ -5,6 +5,7 @@ The rooms are imported inside the commands, so that `decal --help` costs next to
 """
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterable
@@ -55,7 +56,8 @@ class _Signals:
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         self.received = number
         signal.signal(number, signal.SIG_DFL)
-        print("stopping at the next safe point; once more ends it at once", file=sys.stderr)
+        # Not print: a handler may interrupt a print that is under way.
+        os.write(2, b"stopping at the next safe point; once more ends it at once\n")
 
     def __call__(self) -> bool:
         return self.received > 0
@@ -104,13 +106,18 @@ def check(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
 
 
 @app.command()
-def caption(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
+def caption(
+    folder: Folder = HERE,
+    changes: Changes = [],  # noqa: B006
+    add_keyword: Annotated[bool, typer.Option("--add-keyword", help="Also put the keyword before captions that lack it.")] = False,
+    json: Json = False,
+) -> None:
     """Give pictures without caption one made from their file name."""
     from decal import workflow
     from decal.project import open_project
 
     at = open_project(folder)
-    filled = workflow.caption(at, workflow.settings_of(at, changes))
+    filled = workflow.caption(at, workflow.settings_of(at, changes), adds_keyword=add_keyword)
     for row in filled:
         print(dumps({"file_name": row.file, "text": row.caption}) if json else f"  {row.file:28} {row.caption}")
     if not json:
@@ -134,6 +141,7 @@ def train(
     from decal.workflow import Choice
 
     at = open_project(folder)
+    STOP.install()
     with Display(json) as display:
         display.show(workflow.train(at, workflow.settings_of(at, changes), Choice(run, new_run, accept_changes), STOP))
     _next(f"decal compare {folder}", json)
@@ -148,9 +156,10 @@ def compare(folder: Folder = HERE, changes: Changes = [], run: RunName = None, j
     from decal.workflow import Choice
 
     at = open_project(folder)
+    STOP.install()
     with Display(json) as display:
         display.show(workflow.compare(at, workflow.settings_of(at, changes), Choice(run), STOP))
-    _next(f"decal grid {folder} --checkpoint STEP", json)
+    _next(f"decal grid {folder}", json)
 
 
 @app.command()
@@ -168,9 +177,10 @@ def grid(
     from decal.workflow import Choice
 
     at = open_project(folder)
+    STOP.install()
     with Display(json) as display:
         display.show(workflow.draw_grid(at, workflow.settings_of(at, changes), Choice(run), checkpoint, STOP))
-    _next(f'decal draw "A PROMPT WITH THE KEYWORD" {folder}', json)
+    _next(f"decal show {folder}", json)
 
 
 @app.command()
@@ -178,7 +188,9 @@ def draw(
     prompt: Annotated[str, typer.Argument(help="What to draw; hold the keyword in it.")],
     folder: Folder = HERE,
     image: Annotated[Path | None, typer.Option(help="A picture to start from (image-to-image).")] = None,
-    strength: Annotated[float, typer.Option(min=0.01, max=1, help="With --image: the share of the steps that redraw it.")] = 0.6,
+    strength: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="With --image: the share of the steps that redraw it; 0.6.")
+    ] = None,
     negative: Annotated[str, typer.Option(help="What to steer away from.")] = "",
     guidance: Annotated[float | None, typer.Option(min=0, max=50, help="Guidance; the base's own where left out.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture; each further one takes the next.")] = 0,
@@ -196,21 +208,32 @@ def draw(
     from decal.workflow import Choice, Wish
 
     at = open_project(folder)
-    wish = Wish(prompt, negative, guidance, seed, count, lora_strength, image, strength)
+    if strength is not None and image is None:
+        raise SettingsError("--strength says how much of a picture is redrawn.\nName the picture with --image, or use --lora-strength.")
+    wish = Wish(prompt, negative, guidance, seed, count, lora_strength, image, 0.6 if strength is None else strength)
+    STOP.install()
     with Display(json, lists_pictures=True) as display:
         display.show(workflow.draw(at, workflow.settings_of(at, changes), Choice(run), checkpoint, wish, STOP))
 
 
 @app.command()
-def run(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
+def run(
+    folder: Folder = HERE,
+    changes: Changes = [],  # noqa: B006
+    new_run: NewRun = False,
+    accept_changes: Accept = False,
+    json: Json = False,
+) -> None:
     """Check, train, compare and draw the grid; skips what is done."""
     from decal import workflow
     from decal.progress import Display
     from decal.project import open_project
+    from decal.workflow import Choice
 
     at = open_project(folder)
+    STOP.install()
     with Display(json) as display:
-        display.show(workflow.run(at, workflow.settings_of(at, changes), STOP))
+        display.show(workflow.run(at, workflow.settings_of(at, changes), Choice(None, new_run, accept_changes), STOP))
     _next(f"decal show {folder}", json)
 
 
@@ -220,12 +243,14 @@ def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.
     from decal import workflow
     from decal.progress import Display
     from decal.project import open_project
+    from decal.workflow import Choice
 
     if not (folder / "decal.toml").exists():
         print(workflow.new(folder, workflow.sample_order()).told(), file=sys.stderr if json else sys.stdout)
     at = open_project(folder)
+    STOP.install()
     with Display(json) as display:
-        display.show(workflow.run(at, workflow.settings_of(at, []), STOP))
+        display.show(workflow.run(at, workflow.settings_of(at, []), Choice(), STOP))
     _next(f"decal show {folder}", json)
 
 
@@ -266,7 +291,6 @@ def presets() -> None:
 def main() -> None:
     """The `decal` command: every expected failure is a sentence and an exit code."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    STOP.install()
     try:
         app()
     except StoppedError as problem:
@@ -275,7 +299,11 @@ def main() -> None:
     except DecalError as problem:
         print(problem, file=sys.stderr)
         sys.exit(problem.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
+        # The reader went away; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 

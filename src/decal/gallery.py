@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from decal import grid, project, runs
 from decal.errors import BaseModelError
 from decal.events import Progress, Stop, stop_if
+from decal.presets import public_name
 from decal.project import Run
 from decal.records import Cell, Generation
 from decal.settings import Resolved
@@ -48,16 +49,18 @@ def draw(
         return
     import torch
 
-    from decal.bases import load
+    from decal.bases import load, told_when_full
     from decal.generate import generate
     from decal.train import choose_device
 
     adapters = {step: runs.verified(run, known[step]) for step in {cell.checkpoint for cell in missing} - {0}}
     device = choose_device(resolved.train)
     # Of the half precisions, fp16 keeps more of a small LoRA when it is added to the weights than bf16 does.
-    base = load(resolved.base.model, device=device, dtype=torch.float16 if device.type == "cuda" else torch.float32)
+    is_half = device.type == "cuda" and resolved.train.precision != "fp32"
+    base = load(resolved.base.model, device=device, dtype=torch.float16 if is_half else torch.float32)
     same_base(run, base)
-    with project.lock(run.generations, "drawing"):
+    remedy = f"Draw fewer pictures at a time (now {batch}): lower compare.batch or grid.batch."
+    with project.lock(run.generations, "drawing"), told_when_full("drawing", remedy):
         drawn = generate(base, missing, adapters=adapters, images=images or {}, batch=batch)
         for done, generation in enumerate(keep(run, run.generations, drawn), start=1):
             yield generation
@@ -65,10 +68,18 @@ def draw(
             stop_if(stop, f"{done} of {len(missing)} pictures are drawn, the same command draws the rest")
 
 
+def noted(events: Iterable[Progress | Generation], run: Run, found: dict[Cell, Path]) -> Iterator[Progress | Generation]:
+    """The same events; the file of each picture is put into `found`."""
+    for event in events:
+        if isinstance(event, Generation):
+            found[event.cell] = run.folder / event.file
+        yield event
+
+
 def keep(run: Run, stream: Path, drawn: Iterable["Drawn"]) -> Iterator[Generation]:
     """Write pictures in a pool of threads; yields each record once its file is whole and it is appended to the stream."""
     about = runs.about(run)
-    base, keyword = about.settings.base.model, about.settings.caption.keyword
+    base, keyword = public_name(about.settings.base.model), about.settings.caption.keyword
     known = {checkpoint.step: checkpoint for checkpoint in runs.checkpoints(run)}
 
     @cache
@@ -88,12 +99,18 @@ def keep(run: Run, stream: Path, drawn: Iterable["Drawn"]) -> Iterator[Generatio
 
     waiting: deque[Future[Generation]] = deque()
     with ThreadPoolExecutor(WRITING_THREADS) as pool:
-        for picture in drawn:
-            waiting.append(pool.submit(write, picture))
-            while waiting and (waiting[0].done() or len(waiting) > 4 * WRITING_THREADS):
+        try:
+            for picture in drawn:
+                waiting.append(pool.submit(write, picture))
+                while waiting and (waiting[0].done() or len(waiting) > 4 * WRITING_THREADS):
+                    yield _record(stream, waiting.popleft())
+            while waiting:
                 yield _record(stream, waiting.popleft())
-        while waiting:
-            yield _record(stream, waiting.popleft())
+        except GeneratorExit:
+            # The caller stops; what is drawn by now is kept all the same.
+            while waiting:
+                _record(stream, waiting.popleft())
+            raise
 
 
 def _name(cell: Cell, fingerprint: str) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor
 from decal import lora
 from decal.bases import Base, Conditioning
 from decal.cache import to_pixels
+from decal.errors import BaseModelError
 from decal.records import Cell
 
 
@@ -38,7 +39,8 @@ def generate(
     """Draw cells, grouped so that each adapter is put on once.
 
     adapters: checkpoint step -> portable LoRA file, for every step but 0. images: sha256 -> RGB picture, for image-to-image cells.
-    batch: pictures at a time, > 0. Raises AdapterError where a file is damaged or does not fit.
+    batch: pictures at a time, > 0. Raises AdapterError where a file is damaged or does not fit, and BaseModelError where a picture is not
+    finite.
     """
     swapper = lora.Swapper(base.denoiser)
     texts: dict[str, Conditioning] = {}
@@ -77,6 +79,12 @@ def _draw_all(
                 encoded = base.encode_prompts(new)
                 texts |= {text: {name: rows[place] for name, rows in encoded.items()} for place, text in enumerate(new)}
             pixels = base.decode(_denoise(base, chunk, texts, images))
+            for cell, picture in zip(chunk, pixels, strict=True):
+                if not picture.isfinite().all():
+                    raise BaseModelError(
+                        f'"{cell.prompt}" at guidance {cell.guidance:g}, checkpoint {cell.checkpoint}: the picture is not finite.\n'
+                        "Draw in full precision (--set train.precision=fp32), or take another checkpoint."
+                    )
             arrays = (pixels.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
             seconds = (time.perf_counter() - begun) / len(chunk)
             yield from (Drawn(cell, array, seconds) for cell, array in zip(chunk, arrays, strict=True))

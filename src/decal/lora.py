@@ -45,15 +45,6 @@ def attach(base: Base, settings: ResolvedTrain) -> dict[str, nn.Parameter]:
     return dict(sorted(factors.items()))
 
 
-def put(attached: dict[str, nn.Parameter], factors: Factors) -> None:
-    """Copy raw factors into an attached adapter, in place."""
-    if attached.keys() != factors.keys():
-        raise AdapterError("The saved LoRA has other layers than these settings give.\nResume with the settings it was begun with.")
-    with torch.no_grad():
-        for name, parameter in attached.items():
-            parameter.copy_(factors[name])
-
-
 def save(path: Path, factors: dict[str, Tensor], *, rank: int, alpha: float, about: dict[str, str]) -> None:
     """Write the portable file.
 

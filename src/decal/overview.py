@@ -58,7 +58,7 @@ def show(at: Project) -> list[str]:
         lines += [f"    {path}" for path in sorted(one.sheets.glob("*.png"))]
         following = f"decal train {at.folder}" if done < of else f"decal compare {at.folder}"
         if (one.sheets / "compare.png").exists():
-            following = f"decal grid {at.folder} --checkpoint STEP"
+            following = f"decal grid {at.folder}"
     return [*lines, f"next: {following}"]
 
 

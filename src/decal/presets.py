@@ -86,12 +86,13 @@ BASES: dict[str, BasePreset] = {
     ),
 }
 
-UNKNOWN = _stable_diffusion("", "unknown: see its model card", 512)
+# A resolution of 0 says that it must be asked for.
+UNKNOWN = _stable_diffusion("", "unknown: see its model card", 0)
 
 # What `decal new --preset` writes into the settings: for stickers on their ground, and for pictures of any kind in a style.
 KINDS: dict[str, dict[str, dict[str, object]]] = {
     "stickers": {"data": {"ground": "white", "fit": "pad", "flip": True}, "caption": {"kind_words": ["sticker"]}},
-    "style": {"data": {"fit": "crop", "flip": True}, "caption": {"kind_words": [], "template": "{subject}, {keyword} style"}},
+    "style": {"data": {"fit": "pad", "flip": True}, "caption": {"kind_words": [], "template": "{subject}, {keyword} style"}},
 }
 
 # Ids that left the hub (SD 1.5 in August 2024, SD 2.x in November 2025), and what to write instead.
@@ -114,6 +115,17 @@ def base_preset(model: str) -> BasePreset:
         preset = replace(UNKNOWN, where=model)
     folder = Path(preset.where).expanduser()
     return _read_folder(preset, folder) if folder.is_dir() else preset
+
+
+def public_name(model: str) -> str:
+    """A base as it may be named in files that leave the machine: a folder by its last part only."""
+    return model if (folder := as_folder(model)) is None else folder.name
+
+
+def as_folder(model: str) -> Path | None:
+    """The full path of a base that is named by its folder; a short name wins over a folder that happens to be called so."""
+    folder = Path(model).expanduser()
+    return folder.resolve() if model not in BASES and folder.is_dir() else None
 
 
 def _read_folder(preset: BasePreset, folder: Path) -> BasePreset:

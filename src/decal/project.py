@@ -116,7 +116,10 @@ class Project:
     def runs(self) -> list[Run]:
         """The runs that were begun, oldest first."""
         folders = [path.parent for path in self.folder.glob("runs/*/run.json")]
-        return [Run(folder) for folder in sorted(folders, key=lambda folder: (read_json(folder / "run.json")["begun"], folder.name))]
+        return [
+            Run(folder)
+            for folder in sorted(folders, key=lambda folder: (str(read_json(folder / "run.json").get("begun", "")), folder.name))
+        ]
 
 
 def open_project(folder: Path) -> Project:
@@ -277,7 +280,7 @@ def fingerprint(*parts: object) -> str:
 
 def to_json(line: BaseModel) -> str:
     """One line of JSON with sorted keys."""
-    return json.dumps(line.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+    return json.dumps(line.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -25,7 +25,8 @@ PACKAGES = ("decal", "torch", "diffusers", "transformers", "peft", "accelerate",
 class About(Line):
     """`run.json`: what a run was begun with.
 
-    begun: UTC, ISO 8601. data: hash of the files, captions and split. base: hash of the base model's files.
+    begun: UTC, ISO 8601. device: with the type that the base computes in. data: hash of the files, captions and split. base: hash of the
+    base model's files.
     """
 
     begun: str
@@ -74,12 +75,20 @@ def begin(run: Run, settings: Resolved, records: Sequence[Record], *, device: st
     _write(run, settings, records, device=device, base=base, begun=datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def go_on(run: Run, settings: Resolved, records: Sequence[Record], *, accept_changes: bool) -> None:
-    """Make sure that a run goes on as it was begun.
+def require_same(run: Run, settings: Resolved, records: Sequence[Record], *, accept_changes: bool) -> None:
+    """Make sure that a run goes on as it was begun; writes nothing.
 
-    Raises ChangedError that names every setting that differs, unless the changes are accepted; then the run is what it is from now on.
+    Raises ChangedError that names every setting that differs, unless the changes are accepted, and always for one that can never change:
+    the base, the rank and the targets are what the saved weights are made of.
     """
     before = about(run)
+    fixed = [one for one in changed(before.settings, settings) if one.startswith(("base.model:", "train.rank:", "train.targets:"))]
+    if fixed:
+        raise ChangedError(
+            f"{run.folder}: this run cannot go on with another base, rank or targets.\n  "
+            + "\n  ".join(fixed)
+            + "\nBegin another run with --new-run, or put the old ones back."
+        )
     changes = changed(before.settings, settings)
     if before.data != _data(records):
         changes.append(f"dataset: {_difference(project.read(run.dataset, Record), records)}")
@@ -90,26 +99,45 @@ def go_on(run: Run, settings: Resolved, records: Sequence[Record], *, accept_cha
             + "\nGo on with the new ones by --accept-changes, begin another run by --new-run, or put the old ones back."
         )
     for change in changes:
-        logger.warning("goes on with %s", change)
-    if changes:
-        project.write_lines(run.dataset, list(records))
-        _write(run, settings, records, device=before.device, base=before.base, begun=before.begun)
+        logger.warning("%s goes on with %s", run.name, change)
+
+
+def go_on(run: Run, settings: Resolved, records: Sequence[Record], *, device: str) -> None:
+    """Write what a run goes on with; warns where the bytes need no longer be those of an undisturbed run."""
+    before = about(run)
+    now = {"device": device, **_versions()}
+    for name, was in {"device": before.device, **before.versions}.items():
+        if now.get(name, was) != was:
+            logger.warning(
+                "%s was begun with %s %s and goes on with %s; the weights may differ in the last digits", run.name, name, was, now[name]
+            )
+    project.write_lines(run.dataset, list(records))
+    _write(run, settings, records, device=device, base=before.base, begun=before.begun)
 
 
 def checkpoints(run: Run) -> list[Checkpoint]:
-    """The checkpoints by step; where one was made twice, the newer record counts."""
-    latest = {checkpoint.step: checkpoint for checkpoint in project.read(run.checkpoints, Checkpoint)}
-    return [latest[step] for step in sorted(latest)]
+    """The checkpoints by step; where an attempt made one anew, the older attempts' records from there on are dropped."""
+    made: list[Checkpoint] = []
+    for line in project.read(run.checkpoints, Checkpoint):
+        made = [one for one in made if one.step < line.step]
+        made.append(line)
+    return made
+
+
+def is_whole(run: Run, checkpoint: Checkpoint) -> bool:
+    """Whether the portable file of a checkpoint is there and is what was recorded."""
+    path = run.folder / checkpoint.file
+    return path.is_file() and project.sha256(path) == checkpoint.sha256
 
 
 def verified(run: Run, checkpoint: Checkpoint) -> Path:
     """The portable file of a checkpoint. Raises ProjectError where it is missing or not what was recorded."""
     path = run.folder / checkpoint.file
-    if not path.is_file() or project.sha256(path) != checkpoint.sha256:
+    if not is_whole(run, checkpoint):
         what = "is damaged" if path.is_file() else "is missing"
         raise ProjectError(
             f"{path} {what}: it is not the file that was recorded at step {checkpoint.step}.\n"
-            f"Put it back, leave that step out with --checkpoint, or train again with --new-run."
+            f"Put it back, take another step with --checkpoint, or train again with --new-run."
         )
     return path
 

@@ -7,12 +7,13 @@ written here and shown everywhere. A value that is left out and depends on the b
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from decal.errors import SettingsError
 from decal.presets import DEAD_IDS, Targets, base_preset
@@ -39,7 +40,16 @@ PEER_NAMES = {
     "report_to": "trackers",
 }
 
-Ground = Annotated[str, Field(pattern=r"^(white|black|grey|#[0-9a-fA-F]{6})$")]
+
+def _ground(value: str) -> str:
+    if not re.fullmatch(r"white|black|grey|#[0-9a-fA-F]{6}", value):
+        raise ValueError("white, black, grey or a colour such as #ffcc00")
+    return value
+
+
+Ground = Annotated[str, AfterValidator(_ground)]
+Guidance = Annotated[float, Field(ge=0, le=50)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Sampler = Literal["ddim", "euler", "dpm++"]
 Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -140,16 +150,16 @@ class DrawSettings(Section):
 class CompareSettings(DrawSettings):
     """The sheet that shows the base and every checkpoint side by side."""
 
-    guidance: float | None = Field(None, ge=0, le=50, description="Guidance of every picture; left out, the base's own.")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Each prompt is drawn once with each seed.")
+    guidance: Guidance | None = Field(None, description="Guidance of every picture; left out, the base's own.")
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="Each prompt is drawn once with each seed.")
 
 
 class GridSettings(DrawSettings):
     """The sheet of one checkpoint: prompts x guidance x LoRA strength x seeds."""
 
-    guidance: tuple[float, ...] | None = Field(None, min_length=1, description="Guidance scales; left out, three that suit the base.")
+    guidance: tuple[Guidance, ...] | None = Field(None, min_length=1, description="Guidance scales; left out, three that suit the base.")
     lora_strength: tuple[float, ...] = Field((1.0,), min_length=1, description="Factors on the LoRA; 0 is the base.")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Each prompt is drawn once with each seed.")
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="Each prompt is drawn once with each seed.")
 
 
 class Settings(Section):
@@ -210,7 +220,7 @@ class ResolvedGrid(GridSettings):
     """`grid` with nothing left to the base."""
 
     steps: int
-    guidance: tuple[float, ...]
+    guidance: tuple[Guidance, ...]
 
 
 class Resolved(Section):
@@ -261,14 +271,22 @@ def parse(table: dict[str, Any], changes: Sequence[str] = (), *, where: str = "s
 def resolve(settings: Settings, pictures: int) -> Resolved:
     """The settings with every base-dependent value filled in and epochs turned into steps.
 
-    pictures: number of training pictures, > 0, which a pass holds.
+    pictures: number of training pictures, > 0, which a pass holds. Raises SettingsError for what only shows now: a base of unknown size,
+    or a warm-up longer than the training.
     """
     preset = base_preset(settings.base.model)
     train = settings.train
+    if preset.resolution == 0 and settings.data.resolution is None:
+        raise SettingsError(
+            f"{settings.base.model} is not among the bases that Decal knows, so its picture size is not known.\n"
+            "Write data.resolution, the side of its training pictures in px (512 for most, 768 for Stable Diffusion 2.1)."
+        )
     batch = train.batch or preset.batch
     steps = train.steps or preset.steps
     if train.epochs is not None:
         steps = max(1, -(-train.epochs * pictures // (batch * train.accumulation)))
+    if train.warmup_steps > steps:
+        raise SettingsError(f"train.warmup_steps ({train.warmup_steps}) is larger than the {steps} steps of this training.\nLower it.")
     rank = train.rank or preset.rank
     table = settings.model_dump()
     _fill(table["data"], resolution=preset.resolution)
@@ -287,12 +305,28 @@ def resolve(settings: Settings, pictures: int) -> Resolved:
     return Resolved.model_validate(table)
 
 
+# What may change between two sittings of a run without changing its weights.
+FREE = {
+    "data.faulty",
+    "caption.template",
+    "caption.kind_words",
+    "caption.style_words",
+    "caption.min_words",
+    "train.device",
+    "train.checkpoint_every",
+    "train.cache_gib",
+    "train.validation_prompts",
+    "train.trackers",
+}
+
+
 def changed(before: Resolved, after: Resolved) -> list[str]:
-    """The settings that differ, as `train.rank: 8 -> 16`, in the order of the file; drawing settings do not count."""
+    """The settings that differ and decide the weights, as `train.rank: 8 -> 16`, in the order of the file."""
     return [
         f"{section}.{key}: {old!r} -> {new!r}"
         for section in ("base", "data", "caption", "train")
         for key, old in getattr(before, section).model_dump().items()
+        if f"{section}.{key}" not in FREE
         if (new := getattr(after, section).model_dump()[key]) != old
     ]
 
@@ -306,13 +340,13 @@ def fields() -> list[tuple[str, str, str]]:
     ]
 
 
-def write(path: Path, sections: dict[str, dict[str, Any]]) -> None:
-    """Write a new `decal.toml` that holds these values; None is left out."""
+def to_toml(sections: dict[str, dict[str, Any]]) -> str:
+    """The text of a `decal.toml` that holds these values; None is left out."""
     lines = ["# What this project is made with. `decal presets` lists every setting, its default and what it does."]
     for name, values in sections.items():
         lines += ["", f"[{name}]"]
         lines += [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return "\n".join(lines) + "\n"
 
 
 _SECTIONS: dict[str, type[Section]] = {

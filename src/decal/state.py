@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from decal.errors import ProjectError
@@ -40,10 +40,10 @@ def take(step: int, unfit: int, factors: dict[str, nn.Parameter], optimizer: tor
 
 
 def restore(state: State, factors: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
-    """Put a state's tensors where they came from. Raises ProjectError where the layers differ."""
-    saved = {name.removeprefix("factor/") for name in state.tensors if name.startswith("factor/")}
-    if saved != factors.keys():
-        raise ProjectError("The saved training has other layers than these settings give.\nResume with the settings it was begun with.")
+    """Put a state's tensors where they came from. Raises ProjectError where layers or ranks differ."""
+    saved = {name.removeprefix("factor/"): tensor.shape for name, tensor in state.tensors.items() if name.startswith("factor/")}
+    if saved != {name: parameter.shape for name, parameter in factors.items()}:
+        raise ProjectError("The saved training has other layers or another rank than these settings give.\nBegin anew with --new-run.")
     with torch.no_grad():
         for name, parameter in factors.items():
             parameter.copy_(state.tensors[f"factor/{name}"])
@@ -55,7 +55,7 @@ def restore(state: State, factors: dict[str, nn.Parameter], optimizer: torch.opt
 def save(path: Path, state: State) -> None:
     """Write a state as one file."""
     about = {"step": state.step, "unfit": state.unfit, "scaler": state.scaler}
-    save_file(state.tensors, path, {"decal_state": json.dumps(about, sort_keys=True)})
+    path.write_bytes(serialize(state.tensors, {"decal_state": json.dumps(about, sort_keys=True)}))
 
 
 def load(path: Path) -> State:

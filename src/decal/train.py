@@ -7,8 +7,9 @@ fused AdamW as `found_inf`, on the device, as a gradient scaler would pass it.
 
 import logging
 import math
+import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,14 +22,17 @@ from torch import Tensor
 from decal import lora, objective, state
 from decal.bases import Base
 from decal.batches import Order, Sample
-from decal.cache import Batch, Examples
-from decal.errors import DivergedError, MemoryFullError, SettingsError
+from decal.cache import Batch, Examples, to_device
+from decal.errors import DivergedError, SettingsError
 from decal.project import Run, sha256, staged_folder
 from decal.records import Checkpoint, Step
 from decal.settings import Resolved, ResolvedTrain
 from decal.state import State
 
 logger = logging.getLogger(__name__)
+
+# cuBLAS reads it once, when CUDA starts; without it, matrix products on a GPU need not repeat to the bit.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 BLOCK_STEPS = 10
 HOLDOUT_TIMESTEPS = 8
@@ -74,7 +78,7 @@ def choose_dtype(settings: ResolvedTrain, device: torch.device) -> torch.dtype:
     if settings.precision == "auto":
         if device.type != "cuda":
             return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if settings.precision == "fp16" and device.type != "cuda":
         raise SettingsError('train.precision = "fp16" needs a CUDA GPU, and there is none.\nWrite "fp32" or "bf16".')
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
@@ -84,55 +88,58 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:
     """Train a LoRA on the base; yields blocks of steps, and checkpoints whose files are whole.
 
     When `task.stop` says so, the state to go on from is saved and the iteration ends. Raises DivergedError when `UNFIT_LIMIT` steps in a
-    row were not finite, and MemoryFullError when the device has too little memory.
+    row were not finite.
     """
     settings = task.settings.train
-    try:
-        loop = _Loop(base, task)
-        if task.resume is None:
-            yield [
-                Step(
-                    step=0,
-                    attempt=task.attempt,
-                    epoch=0,
-                    loss=None,
-                    grad_norm=None,
-                    learning_rate=0,
-                    seconds=0,
-                    holdout_loss=loop.holdout(),
-                )
-            ]
-        while loop.step < settings.steps and not task.stop():
-            loop.advance()
-            if loop.step % settings.checkpoint_every == 0 or loop.step == settings.steps:
-                holdout_loss = loop.holdout()
-                yield loop.read(late_blocks=0, holdout_loss=holdout_loss)
-                yield loop.save(holdout_loss)
-            elif len(loop.block) == BLOCK_STEPS and (steps := loop.read(late_blocks=1)):
+    loop = _Loop(base, task)
+    if task.resume is None:
+        yield [
+            Step(
+                step=0,
+                attempt=task.attempt,
+                epoch=0,
+                loss=None,
+                grad_norm=None,
+                learning_rate=0,
+                seconds=0,
+                holdout_loss=loop.holdout(),
+            )
+        ]
+    loop.restart_clock()
+    while loop.step < settings.steps and not task.stop():
+        loop.advance()
+        if loop.step % settings.checkpoint_every == 0 or loop.step == settings.steps:
+            loop.send()
+            holdout_loss = loop.holdout()
+            yield loop.read(late_blocks=0, holdout_loss=holdout_loss)
+            yield loop.save(holdout_loss)
+        elif len(loop.block) == BLOCK_STEPS:
+            loop.send()
+            if steps := loop.read(late_blocks=1):
                 yield steps
-        if loop.block or loop.sent:
-            yield loop.read(late_blocks=0)
-        if loop.step < settings.steps:
-            loop.save_stop()
-    except torch.OutOfMemoryError as problem:
-        raise MemoryFullError(
-            f"{base.device} ran out of memory at {settings.batch} pictures of {task.settings.data.resolution} px a pass.\n"
-            f"Halve train.batch and double train.accumulation (now {settings.batch} and {settings.accumulation}), or lower data.resolution."
-        ) from problem
+        loop.restart_clock()
+    if loop.send() or loop.sent:
+        yield loop.read(late_blocks=0)
+    if loop.step < settings.steps:
+        loop.save_stop()
 
 
-def tracked(events: Iterable[list[Step] | Checkpoint], run: Run, settings: Resolved) -> Iterator[list[Step] | Checkpoint]:
-    """The same events, logged to the trackers that `train.trackers` names. Raises SettingsError for one that is not installed."""
-    names = list(settings.train.trackers)
-    if not names:
-        yield from events
-        return
+def require_trackers(names: Sequence[str]) -> None:
+    """Raise SettingsError where a tracker is named that is not installed."""
     unknown = [name for name in names if name not in {str(tracker) for tracker in get_available_trackers()}]
     if unknown:
         raise SettingsError(
             f"train.trackers names {', '.join(unknown)}, which accelerate does not find here.\n"
             "Install the package of that name, or take it out; train.trackers = [] logs to steps.jsonl only."
         )
+
+
+def tracked(events: Iterable[list[Step] | Checkpoint], run: Run, settings: Resolved) -> Iterator[list[Step] | Checkpoint]:
+    """The same events, logged to the trackers that `train.trackers` names."""
+    names = list(settings.train.trackers)
+    if not names:
+        yield from events
+        return
     accelerator = Accelerator(log_with=names, project_dir=run.folder / "trackers", cpu=True)
     flat = {f"{section}/{key}": str(value) for section, values in settings.model_dump().items() for key, value in values.items()}
     accelerator.init_trackers("decal", config=flat)
@@ -171,6 +178,9 @@ class _Loop:
     def __init__(self, base: Base, task: Task) -> None:
         settings = task.settings.train
         self.base, self.task, self.settings = base, task, settings
+        if base.device.type == "cuda":
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.backends.cudnn.benchmark = False
         size = settings.batch * settings.accumulation
         side = task.settings.data.resolution // base.stride
         self.shape = (size, base.latent_channels, side, side)
@@ -194,7 +204,7 @@ class _Loop:
         if task.resume is not None:
             self.step, self.unfit = task.resume.step, task.resume.unfit
             state.restore(task.resume, self.factors, self.adamw)
-            if self.accelerator.scaler is not None:
+            if self.accelerator.scaler is not None and task.resume.scaler:
                 self.accelerator.scaler.load_state_dict(task.resume.scaler)
         self.block: list[_Done] = []
         self.sent: list[_Sent] = []
@@ -244,15 +254,19 @@ class _Loop:
                 noise = [objective.noise_for(0, self.shape[1:], "holdout", examples.records[i].sha256, place) for i in chosen]
                 timesteps = torch.full((len(chosen),), timestep, device=self.base.device)
                 losses.append(self._losses(batch, batch.mean, self._on_device(torch.stack(noise)), timesteps, is_weighted=False))
-        return float(torch.cat(losses).mean()) if losses else None
+        if not losses:
+            return None
+        mean = float(torch.cat(losses).mean())
+        if not math.isfinite(mean):
+            logger.warning('the held-out loss at step %d is not finite; if it stays so, train.precision = "fp32" may help', self.step)
+            return None
+        return mean
 
     def read(self, *, late_blocks: int, holdout_loss: float | None = None) -> list[Step]:
-        """Send the block's numbers to the host, and give the steps of all blocks but the newest `late_blocks`.
+        """The steps of all blocks that were sent but the newest `late_blocks`, the last of them with the hold-out loss.
 
         Raises DivergedError when too many steps in a row were not finite.
         """
-        if self.block:
-            self._send()
         ready = self.sent[: len(self.sent) - late_blocks]
         self.sent = self.sent[len(ready) :]
         steps = []
@@ -264,6 +278,26 @@ class _Loop:
         if steps and holdout_loss is not None:
             steps[-1] = steps[-1].model_copy(update={"holdout_loss": holdout_loss})
         return steps
+
+    def restart_clock(self) -> None:
+        """Leave out of the steps' time what was done between two of them: drawing, saving, whatever the caller did."""
+        if not self.block:
+            self.clock = time.perf_counter()
+
+    def send(self) -> bool:
+        """Send the numbers of the steps done since the last time to the host; whether there were any."""
+        if not self.block:
+            return False
+        seconds = (time.perf_counter() - self.clock) / len(self.block)
+        numbers, arrived = torch.stack([done.numbers for done in self.block]), None
+        if numbers.is_cuda:
+            host = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+            numbers = host.copy_(numbers, non_blocking=True)
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record()
+        self.sent.append(_Sent(self.block, numbers, seconds, arrived))
+        self.block = []
+        return True
 
     def save(self, holdout_loss: float | None) -> Checkpoint:
         """Write the checkpoint of the step reached, whole or not at all, and let go of the oldest states."""
@@ -287,7 +321,6 @@ class _Loop:
         run.stop_state.unlink(missing_ok=True)
         for old in sorted(target.parent.glob(f"step-*/state/{STATE_FILE}"))[:-STATES_KEPT]:
             old.unlink()
-        self.clock = time.perf_counter()
         file = (target / lora.PORTABLE_FILE).relative_to(run.folder).as_posix()
         return Checkpoint(
             step=self.step, attempt=self.task.attempt, file=file, sha256=hashes[0], state_sha256=hashes[1], holdout_loss=holdout_loss
@@ -311,20 +344,7 @@ class _Loop:
         return losses
 
     def _on_device(self, tensor: Tensor) -> Tensor:
-        if self.base.device.type == "cuda":
-            return tensor.pin_memory().to(self.base.device, non_blocking=True)
-        return tensor.to(self.base.device)
-
-    def _send(self) -> None:
-        seconds = (time.perf_counter() - self.clock) / len(self.block)
-        numbers, arrived = torch.stack([done.numbers for done in self.block]), None
-        if numbers.is_cuda:
-            host = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
-            numbers = host.copy_(numbers, non_blocking=True)
-            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            arrived.record()
-        self.sent.append(_Sent(self.block, numbers, seconds, arrived))
-        self.block, self.clock = [], time.perf_counter()
+        return to_device(tensor, self.base.device)
 
     def _step(self, done: _Done, loss: float, norm: float, *, is_skipped: bool, seconds: float) -> Step:
         self.unfit = self.unfit + 1 if is_skipped else 0

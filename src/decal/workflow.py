@@ -18,10 +18,10 @@ from decal.dataset import Brought, Row
 from decal.doctor import examine
 from decal.errors import DataError, SettingsError
 from decal.events import Begun, Event, Progress, Sheet, Stop, Told, stop_if
-from decal.presets import KINDS, base_preset
+from decal.presets import KINDS, as_folder, base_preset
 from decal.project import Project, Run
 from decal.records import Cell, Checkpoint, Finding, Generation, Record, Step
-from decal.settings import Resolved, Settings, parse, read, resolve, write
+from decal.settings import Resolved, Settings, parse, read, resolve, to_toml
 
 if TYPE_CHECKING:
     from decal.bases import Base
@@ -59,16 +59,20 @@ def new(folder: Path, order: Order) -> Brought:
     at = Project(folder)
     if at.settings.exists():
         raise SettingsError(f"{folder} is a project already.\nChoose another folder, or look at this one with  decal show {folder}")
+    if at.dataset.exists() and (not at.dataset.is_dir() or any(at.dataset.iterdir())):
+        raise SettingsError(f"{at.dataset} is there already and not empty; it is left alone.\nMake the project in another folder.")
     if order.kind not in KINDS:
         raise SettingsError(f"--preset {order.kind} is not known.\nThere are: {', '.join(KINDS)}.")
     kind = KINDS[order.kind]
+    # A folder is kept by its full path, so that the project can be used from anywhere.
+    model = str(as_folder(order.model) or order.model)
     table: dict[str, dict[str, object]] = {
-        "base": {"model": order.model},
+        "base": {"model": model},
         "data": dict(kind["data"]),
         "caption": {"keyword": order.keyword, **kind["caption"]},
     }
     settings = parse(table, where="decal new")
-    base_preset(order.model)
+    base_preset(model)
     brought = dataset.bring_in(order.source, at.dataset)
     told = [row.caption or captions.subject(row.file) for row in dataset.scan(at.dataset).rows]
     avoid: list[str] = []
@@ -80,7 +84,7 @@ def new(folder: Path, order: Order) -> Brought:
             proposed = grid.propose(told, order.keyword, settings.caption.template, count, avoid)
             project.write_text(path, "\n".join(proposed) + "\n")
         avoid += grid.read_prompts(path)
-    write(at.settings, table)
+    project.write_text(at.settings, to_toml(table))
     return brought
 
 
@@ -92,9 +96,18 @@ def check(at: Project, settings: Settings) -> Checked:
     return checked
 
 
-def caption(at: Project, settings: Settings) -> list[Row]:
-    """Give pictures without caption one made from their file name; the rows that were filled."""
-    filled = [Row(row.file, text, row.line) for row, text in captions.fill(dataset.scan(at.dataset).rows, settings.caption)]
+def caption(at: Project, settings: Settings, *, adds_keyword: bool) -> list[Row]:
+    """Give pictures without caption one made from their file name; the rows that were changed.
+
+    adds_keyword: also put the keyword in front of captions that lack it.
+    """
+    rows, keyword = dataset.scan(at.dataset).rows, settings.caption.keyword
+    filled = [Row(row.file, text, row.line) for row, text in captions.fill(rows, settings.caption)]
+    if adds_keyword and not keyword:
+        raise SettingsError(f"There is no keyword to add.\nWrite caption.keyword in {at.settings}.")
+    if adds_keyword:
+        lacking = [row for row in rows if row.caption and keyword.lower() not in row.caption.lower()]
+        filled += [Row(row.file, f"{keyword} style, {row.caption}", row.line) for row in lacking]
     if filled:
         with project.lock(at.folder / "metadata", "captioning"):
             captions.write(at.dataset, {row.file: row.caption or "" for row in filled})
@@ -121,46 +134,57 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
     records = _records(at, settings, checked)
     counts = {split: sum(record.split == split for record in records) for split in ("train", "holdout")}
     resolved = resolve(settings, counts["train"])
+    prompts = _validation_prompts(at, resolved)
     run = _run_to_train(at, choice)
     with project.lock(run.steps, "training"):
-        if run.about.exists():
-            runs.go_on(run, resolved, records, accept_changes=choice.accept_changes)
+        if is_begun := run.about.exists():
+            runs.require_same(run, resolved, records, accept_changes=choice.accept_changes)
             last = runs.checkpoints(run)[-1:]
-            if last and last[0].step >= resolved.train.steps:
+            if last and last[0].step >= resolved.train.steps and runs.is_whole(run, last[0]):
                 yield Told(f"{run.name} is complete: {last[0].step} steps. Nothing to train; --new-run begins another.")
                 return
         from decal import train as training
-        from decal.bases import load
+        from decal.bases import load, told_when_full
         from decal.cache import Cache
 
+        training.require_trackers(resolved.train.trackers)
         device = training.choose_device(resolved.train)
         base = load(resolved.base.model, device=device, dtype=training.choose_dtype(resolved.train, device))
-        if run.about.exists():
-            gallery.same_base(run, base)
-        else:
-            runs.begin(run, resolved, records, device=str(device), base=base.fingerprint())
-        resume, attempt = _resume(run)
         where = f"{str(base.dtype).removeprefix('torch.')} on {device}"
+        if is_begun:
+            gallery.same_base(run, base)
+            runs.go_on(run, resolved, records, device=where)
+        else:
+            runs.begin(run, resolved, records, device=where, base=base.fingerprint())
+        resume, attempt = _resume(run)
         yield Begun(run, resolved.train.steps, overview.training(run, resolved, counts, where, 0 if resume is None else resume.step))
         cache = Cache(at.cache, base, resolved.data)
-        for encoded in cache.fill(at.dataset, records):
-            yield Progress("encoding pictures", encoded, len(records))
-            stop_if(stop, "the same command goes on")
-        budget = int(resolved.train.cache_gib * 2**30)
-        sets = [cache.examples([r for r in records if r.split == split], budget=budget) for split in ("train", "holdout")]
-        base.release_encoders()
-        prompts = _validation_prompts(at, resolved)
-        task = training.Task(run, resolved, sets[0], sets[1], attempt, resume, stop)
-        for event in training.tracked(training.train(base, task), run, resolved):
-            if isinstance(event, Checkpoint):
-                project.append(run.checkpoints, event)
-                yield event
-                if prompts:
+        batch, accumulation = resolved.train.batch, resolved.train.accumulation
+        remedy = (
+            f"At {resolved.data.resolution} px: halve train.batch and double train.accumulation (now {batch} and {accumulation}), "
+            "lower compare.batch, or lower data.resolution."
+        )
+        with told_when_full("training", remedy):
+            for encoded in cache.fill(at.dataset, records):
+                yield Progress("encoding pictures", encoded, len(records))
+                stop_if(stop, "the same command goes on")
+            budget = int(resolved.train.cache_gib * 2**30)
+            holdout = cache.examples([record for record in records if record.split == "holdout"], budget=budget)
+            rest = budget - holdout.size_bytes if holdout.is_resident else budget
+            learnt = cache.examples([record for record in records if record.split == "train"], budget=rest)
+            yield from _validate_missing(run, base, resolved, prompts)
+            base.release_encoders()
+            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop)
+            for event in training.tracked(training.train(base, task), run, resolved):
+                if isinstance(event, Checkpoint):
+                    project.append(run.checkpoints, event)
+                    yield event
                     yield from _validate(run, base, resolved, event.step, prompts)
-            else:
-                project.append_all(run.steps, event)
-                yield event
-        stop_if(stop, f"go on with  decal train {at.folder} --run {run.name}")
+                else:
+                    project.append_all(run.steps, event)
+                    yield event
+        if project.read_steps(run.steps)[-1].step < resolved.train.steps:
+            stop_if(stop, f"go on with  decal train {at.folder} --run {run.name}  (and the same --set, if there was one)")
 
 
 def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
@@ -171,10 +195,7 @@ def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iter
     told = f"{run.name}: the base and {len(checkpoints)} checkpoints on {len(prompts)} new prompts, {len(cells)} pictures"
     yield Begun(run, resolved.train.steps, told)
     found: dict[Cell, Path] = {}
-    for event in gallery.draw(run, resolved, cells, stop, batch=resolved.compare.batch):
-        if isinstance(event, Generation):
-            found[event.cell] = run.folder / event.file
-        yield event
+    yield from gallery.noted(gallery.draw(run, resolved, cells, stop, batch=resolved.compare.batch), run, found)
     steps = project.read_steps(run.steps)
     picture = sheets.compare_sheet(cells, found, steps=steps, run=run.name, base=resolved.base.model)
     yield _write_sheet(run.sheets / "compare.png", picture, len(cells))
@@ -195,10 +216,7 @@ def draw_grid(at: Project, settings: Settings, choice: Choice, step: int | None,
     told = f"{run.name}, step {step}{why}: {len(prompts)} new prompts at {scales} guidance scales, {len(cells)} pictures"
     yield Begun(run, resolved.train.steps, told)
     found: dict[Cell, Path] = {}
-    for event in gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch):
-        if isinstance(event, Generation):
-            found[event.cell] = run.folder / event.file
-        yield event
+    yield from gallery.noted(gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch), run, found)
     picture = sheets.grid_sheet(cells, found, run=run.name, base=resolved.base.model)
     yield _write_sheet(run.sheets / f"grid-step-{step:06d}.png", picture, len(cells))
 
@@ -256,9 +274,9 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
     yield from gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch, images=images)
 
 
-def run(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
+def run(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
     """Everything in order: check, train, compare, grid; what is done is skipped."""
-    yield from train(at, settings, Choice(), stop)
+    yield from train(at, settings, choice, stop)
     yield from compare(at, settings, Choice(), stop)
     yield from draw_grid(at, settings, Choice(), None, stop)
 
@@ -290,6 +308,8 @@ def _records(at: Project, settings: Settings, checked: Checked) -> list[Record]:
 
 
 def _run_to_train(at: Project, choice: Choice) -> Run:
+    if choice.name is not None and choice.is_new and at.run(choice.name).about.exists():
+        raise SettingsError(f"There is a run {choice.name!r} already.\nLeave --new-run out to go on with it, or name another one.")
     if choice.name is not None:
         return at.run(choice.name)
     known = at.runs()
@@ -304,6 +324,10 @@ def _resume(run: Run) -> tuple["State | None", int]:
     attempts = [step.attempt for step in project.read(run.steps, Step)]
     found: list[State] = [state.load(run.stop_state)] if run.stop_state.is_file() else []
     for checkpoint in reversed(runs.checkpoints(run)):
+        if not runs.is_whole(run, checkpoint):
+            logger.warning("the weights of step %d are missing or damaged; they are made again from an older step", checkpoint.step)
+            found = [one for one in found if one.step < checkpoint.step]
+            continue
         path = run.checkpoint(checkpoint.step) / "state" / STATE_FILE
         if path.is_file() and project.sha256(path) == checkpoint.state_sha256:
             found.append(state.load(path))
@@ -316,11 +340,17 @@ def _trained(at: Project, settings: Settings, choice: Choice) -> tuple[Run, Reso
     """A run, its settings with the drawing settings of today, and its checkpoints."""
     run = runs.newest(at, choice.name)
     begun = runs.about(run).settings
-    today = resolve(settings.model_copy(update={"base": begun.base}), 1)
-    checkpoints = runs.checkpoints(run)
+    today = resolve(settings.model_copy(update={"base": begun.base, "data": begun.data, "train": begun.train}), 1)
+    machine = begun.train.model_copy(update={"device": settings.train.device, "precision": settings.train.precision})
+    checkpoints = []
+    for checkpoint in runs.checkpoints(run):
+        if runs.is_whole(run, checkpoint):
+            checkpoints.append(checkpoint)
+        else:
+            logger.warning("%s is missing or damaged; step %d is left out", run.folder / checkpoint.file, checkpoint.step)
     if not checkpoints:
-        raise SettingsError(f"{run.folder} has no checkpoint yet.\nTrain it with  decal train {at.folder} --run {run.name}")
-    return run, begun.model_copy(update={"compare": today.compare, "grid": today.grid}), checkpoints
+        raise SettingsError(f"{run.folder} has no whole checkpoint.\nTrain it with  decal train {at.folder} --run {run.name}")
+    return run, begun.model_copy(update={"compare": today.compare, "grid": today.grid, "train": machine}), checkpoints
 
 
 def _chosen(checkpoints: list[Checkpoint], step: int | None) -> Checkpoint:
@@ -359,14 +389,35 @@ def _validate(run: Run, base: "Base", resolved: Resolved, step: int, prompts: li
     """Draw the validation prompts with the adapter as it stands in training."""
     from decal.generate import generate_live
 
-    cells = grid.compare_cells(prompts, [step], resolved.compare, resolved.data.resolution)
-    live = [cell for cell in cells if cell.checkpoint == step]
-    yield from gallery.keep(run, run.validation, generate_live(base, live, batch=resolved.compare.batch))
+    cells = _validation_cells(run, resolved, [step], prompts)
+    yield from gallery.keep(run, run.validation, generate_live(base, cells, batch=resolved.compare.batch))
     base.release_encoders()
 
 
+def _validate_missing(run: Run, base: "Base", resolved: Resolved, prompts: list[str]) -> Iterator[Generation]:
+    """Draw what an attempt that was killed left out."""
+    from decal.generate import generate
+
+    whole = {one.step: run.folder / one.file for one in runs.checkpoints(run) if runs.is_whole(run, one)}
+    cells = _validation_cells(run, resolved, list(whole), prompts)
+    if cells:
+        drawn = generate(base, cells, adapters=whole, images={}, batch=resolved.compare.batch)
+        yield from gallery.keep(run, run.validation, drawn)
+
+
+def _validation_cells(run: Run, resolved: Resolved, steps: list[int], prompts: list[str]) -> list[Cell]:
+    """The validation pictures of these steps that are not drawn yet."""
+    if not prompts or not steps:
+        return []
+    there = {generation.cell for generation in runs.drawn(run, run.validation).values()}
+    cells = grid.compare_cells(prompts, steps, resolved.compare, resolved.data.resolution)
+    return [cell for cell in cells if cell.checkpoint in steps and cell not in there]
+
+
 def _write_sheet(path: Path, picture: Image.Image, count: int) -> Sheet:
-    project.write_bytes(path, gallery.to_png(picture))
+    data = gallery.to_png(picture)
+    if not path.exists() or path.read_bytes() != data:
+        project.write_bytes(path, data)
     return Sheet(path, count)
 
 

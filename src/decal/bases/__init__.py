@@ -4,11 +4,14 @@ What differs between families stays in here: text encoders, conditioning, latent
 loop know only `Base`. Conditioning is a named bundle of tensors, so neither needs to know what a family puts into it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from decal.errors import MemoryFullError
 
 Prediction = Literal["epsilon", "v_prediction"]
 Conditioning = Mapping[str, Tensor]
@@ -64,3 +67,12 @@ def load(model: str, *, device: torch.device, dtype: torch.dtype) -> Base:
     from decal.bases.sd import StableDiffusion
 
     return StableDiffusion(model, device=device, dtype=dtype)
+
+
+@contextmanager
+def told_when_full(doing: str, remedy: str) -> Iterator[None]:
+    """Turn a device that is out of memory into a MemoryFullError with what to do next."""
+    try:
+        yield
+    except torch.OutOfMemoryError as problem:
+        raise MemoryFullError(f"The device ran out of memory while {doing}.\n{remedy}") from problem

@@ -16,13 +16,12 @@ import torch
 import transformers
 from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, UNet2DConditionModel
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from decal.bases import Conditioning, Prediction
 from decal.errors import BaseModelError
-from decal.presets import base_preset
+from decal.presets import base_preset, public_name
 
 # Their loading bars, and notices that torchvision is missing, tell a user nothing to act on.
 diffusers.utils.logging.disable_progress_bar()
@@ -34,6 +33,8 @@ WEIGHTS = {
     "vae": "vae/diffusion_pytorch_model.safetensors",
     "text_encoder": "text_encoder/model.safetensors",
 }
+# Two pictures of 512 px: decoding them in float32 takes about 1.5 GiB.
+VAE_PIXELS = 2 * 512 * 512
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 # Feed-forward, the projections around the transformer blocks, and the convolutions of residual blocks and of down- and upsampling.
 OTHERS = ["ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "conv_shortcut", "conv"]
@@ -44,7 +45,7 @@ class StableDiffusion:
     """A Stable Diffusion 1.x or 2.x model; implements `decal.bases.Base`."""
 
     def __init__(self, model: str, *, device: torch.device, dtype: torch.dtype) -> None:
-        self.name = model
+        self.name = public_name(model)
         self.folder = _folder(model)
         self.device = device
         self.dtype = dtype
@@ -54,7 +55,12 @@ class StableDiffusion:
             raise BaseModelError(f"{self.folder}: prediction type {kind!r} is not known.\nUse a base that predicts epsilon or v.")
         self.prediction = cast(Prediction, kind)
         self.alphas_cumprod: Tensor = schedule.alphas_cumprod.to(torch.float32)
-        vae = self._config("vae/config.json")
+        vae, unet = self._config("vae/config.json"), self._config("unet/config.json")
+        if unet["in_channels"] != vae["latent_channels"] or unet.get("addition_embed_type") or unet.get("class_embed_type"):
+            raise BaseModelError(
+                f"{self.folder} is not a text-to-image Stable Diffusion 1.x or 2.x: its UNet takes other inputs "
+                "(SDXL, inpainting, depth or upscaling).\nName a plain 1.x or 2.x model in base.model."
+            )
         self.stride = 2 ** (len(vae["block_out_channels"]) - 1)
         self.latent_channels = int(vae["latent_channels"])
         self._scaling = float(vae.get("scaling_factor", 0.18215))
@@ -87,9 +93,12 @@ class StableDiffusion:
 
     @torch.no_grad()
     def encode_pictures(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        posterior = self._vae.encode(pixels.to(self.device, torch.float32)).latent_dist
-        shift = 0.0 if (value := self._vae.config.get("shift_factor")) is None else float(value)
-        return (posterior.mean - shift) * self._scaling, posterior.std * self._scaling
+        means, stds = [], []
+        for part in torch.split(pixels, _slice(pixels.shape[-2] * pixels.shape[-1])):
+            posterior = self._vae.encode(part.to(self.device, torch.float32)).latent_dist
+            means.append(posterior.mean * self._scaling)
+            stds.append(posterior.std * self._scaling)
+        return torch.cat(means), torch.cat(stds)
 
     @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
@@ -104,8 +113,10 @@ class StableDiffusion:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
-        pixels = self._vae.decode(latents.to(self.device, torch.float32) / self._scaling, return_dict=False)[0]
-        return cast(Tensor, (pixels / 2 + 0.5).clamp(0, 1))
+        size = _slice(latents.shape[-2] * latents.shape[-1] * self.stride**2)
+        parts = torch.split(latents.to(self.device, torch.float32), size)
+        pixels = torch.cat([self._vae.decode(part / self._scaling, return_dict=False)[0] for part in parts])
+        return (pixels / 2 + 0.5).clamp(0, 1)
 
     def scheduler(self, sampler: str) -> Any:
         return SAMPLERS[sampler].from_config(self._config("scheduler/scheduler_config.json"))
@@ -121,8 +132,8 @@ class StableDiffusion:
             module = kind.from_pretrained(self.folder, subfolder=part, torch_dtype=dtype, use_safetensors=True, local_files_only=True)
         except (OSError, ValueError, RuntimeError, KeyError) as problem:
             raise BaseModelError(
-                f"{self.folder}: {part} cannot be loaded ({str(problem).splitlines()[0]}).\n"
-                "The model is incomplete or damaged; get it again."
+                f"{self.folder}: {part} cannot be loaded ({_first_line(problem)}).\n"
+                f"The model is incomplete or damaged, or has its weights in another form than {WEIGHTS[part]}; get that file."
             ) from problem
         return module.requires_grad_(False).eval().to(self.device)
 
@@ -133,6 +144,15 @@ class StableDiffusion:
             raise BaseModelError(
                 f"{self.folder / name} cannot be read ({problem}).\nName a complete Stable Diffusion folder in base.model."
             ) from problem
+
+
+def _slice(pixels_each: int) -> int:
+    """Pictures that the VAE takes at a time, so that its memory follows a few pictures and not the batch."""
+    return max(1, VAE_PIXELS // pixels_each)
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0]
 
 
 _HASHES: dict[tuple[str, int], bytes] = {}
@@ -155,8 +175,9 @@ def _folder(model: str) -> Path:
     for where in (preset.where, *preset.mirrors):
         try:
             return Path(snapshot_download(where, allow_patterns=["*.json", "tokenizer/*", *WEIGHTS.values()]))
-        except (HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as problem:
-            problems.append(f"{where}: {str(problem).strip().splitlines()[0]}")
+        # The client passes on the errors of the HTTP library that it happens to be built on, so they cannot be named.
+        except Exception as problem:
+            problems.append(f"{where}: {_first_line(problem)}")
     raise BaseModelError(
         f"The base model {model!r} is neither a folder here nor to be had from the hub.\n  "
         + "\n  ".join(problems)
