@@ -72,7 +72,7 @@ def test_alpha_is_the_rank_where_it_is_left_out() -> None:
 
 
 def test_a_warm_up_longer_than_the_training_of_the_base_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"warmup_steps \(500\) is larger than the 200 steps"):
+    with pytest.raises(SettingsError, match=r"warmup_steps \(500\) is larger than the 300 steps"):
         resolve(parse({"train": {"warmup_steps": 500}}), 30)
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from json import dumps
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,9 +36,7 @@ Changes = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the records as JSON lines.")]
 RunName = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Which run; the newest where left out.")]
-CheckpointStep = Annotated[
-    int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; where left out, that with the lowest held-out loss.")
-]
+CheckpointStep = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; the last where left out.")]
 NewRun = Annotated[bool, typer.Option("--new-run", help="Begin another run instead of going on with the newest.")]
 Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on with a run although settings or data are others than before.")]
 
@@ -83,7 +82,7 @@ def new(
         raise SettingsError("decal new needs pictures.\nFor instance  decal new my-stickers --from pictures/ --keyword inkpop")
     brought = workflow.new(folder, workflow.Order(source, keyword, base, preset))
     print(brought.told())
-    _next(f"decal caption {folder}" if brought.captions < brought.rows else f"decal check {folder}")
+    _next(f"decal caption {quote(str(folder))}" if brought.captions < brought.rows else f"decal check {quote(str(folder))}")
 
 
 @app.command()
@@ -100,7 +99,7 @@ def check(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
     else:
         for line in overview.findings(at, checked):
             print(line)
-        _next(f"mend what is an error, then  decal check {folder}" if errors else f"decal train {folder}")
+        _next(f"mend what is an error, then  decal check {quote(str(folder))}" if errors else f"decal train {quote(str(folder))}")
     if errors:
         raise typer.Exit(DataError.exit_code)
 
@@ -120,9 +119,13 @@ def caption(
     filled = workflow.caption(at, workflow.settings_of(at, changes), adds_keyword=add_keyword)
     for row in filled:
         print(dumps({"file_name": row.file, "text": row.caption}) if json else f"  {row.file:28} {row.caption}")
+    left = workflow.without_caption(at)
     if not json:
         print(f"{_count(len(filled), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
-    _next(f"decal check {folder}", json)
+        if left:
+            print(f"{_count(len(left), 'picture')} still without: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}")
+            print(f'  their names say nothing; write their "text" into {at.dataset / "metadata.jsonl"}')
+    _next(f"decal check {quote(str(folder))}", json)
 
 
 @app.command()
@@ -144,7 +147,7 @@ def train(
     STOP.install()
     with Display(json) as display:
         display.show(workflow.train(at, workflow.settings_of(at, changes), Choice(run, new_run, accept_changes), STOP))
-    _next(f"decal compare {folder}", json)
+    _next(f"decal compare {quote(str(folder))}", json)
 
 
 @app.command()
@@ -159,7 +162,7 @@ def compare(folder: Folder = HERE, changes: Changes = [], run: RunName = None, j
     STOP.install()
     with Display(json) as display:
         display.show(workflow.compare(at, workflow.settings_of(at, changes), Choice(run), STOP))
-    _next(f"decal grid {folder}", json)
+    _next(f"decal grid {quote(str(folder))}", json)
 
 
 @app.command()
@@ -180,7 +183,7 @@ def grid(
     STOP.install()
     with Display(json) as display:
         display.show(workflow.draw_grid(at, workflow.settings_of(at, changes), Choice(run), checkpoint, STOP))
-    _next(f"decal show {folder}", json)
+    _next(f"decal show {quote(str(folder))}", json)
 
 
 @app.command()
@@ -234,7 +237,7 @@ def run(
     STOP.install()
     with Display(json) as display:
         display.show(workflow.run(at, workflow.settings_of(at, changes), Choice(None, new_run, accept_changes), STOP))
-    _next(f"decal show {folder}", json)
+    _next(f"decal show {quote(str(folder))}", json)
 
 
 @app.command()
@@ -251,7 +254,7 @@ def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.
     STOP.install()
     with Display(json) as display:
         display.show(workflow.run(at, workflow.settings_of(at, []), Choice(), STOP))
-    _next(f"decal show {folder}", json)
+    _next(f"decal show {quote(str(folder))}", json)
 
 
 @app.command()

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from decal import grid, project, runs
 from decal.errors import BaseModelError
-from decal.events import Progress, Stop, stop_if
+from decal.events import Progress, Stop, Told, stop_if
 from decal.presets import public_name
 from decal.project import Run
 from decal.records import Cell, Generation
@@ -33,7 +33,7 @@ WRITING_THREADS = 2
 
 def draw(
     run: Run, resolved: Resolved, cells: Sequence[Cell], stop: Stop, *, batch: int, images: Mapping[str, Image.Image] | None = None
-) -> Iterator[Progress | Generation]:
+) -> Iterator[Told | Progress | Generation]:
     """Draw the cells that are not drawn yet; yields the records of all of them, those that were there first.
 
     images: sha256 -> RGB picture, for image-to-image. Raises StoppedError where `stop` says so; what is drawn by then is kept.
@@ -46,6 +46,7 @@ def draw(
     missing = [cell for cell in cells if fingerprints[cell] not in there]
     yield from (there[fingerprints[cell]] for cell in cells if fingerprints[cell] in there)
     if not missing:
+        yield Told("  all of them are there already")
         return
     import torch
 
@@ -68,7 +69,7 @@ def draw(
             stop_if(stop, f"{done} of {len(missing)} pictures are drawn, the same command draws the rest")
 
 
-def noted(events: Iterable[Progress | Generation], run: Run, found: dict[Cell, Path]) -> Iterator[Progress | Generation]:
+def noted(events: Iterable[Told | Progress | Generation], run: Run, found: dict[Cell, Path]) -> Iterator[Told | Progress | Generation]:
     """The same events; the file of each picture is put into `found`."""
     for event in events:
         if isinstance(event, Generation):

@@ -33,15 +33,17 @@ QUANTITIES = "slice pair bunch loaf cup"
 
 # Everyday things that read well as a sticker and that a model taught on emoji can draw.
 # Kinds alternate, so that the first ten are a mixture.
+# Those that the base in the package knows best stand first.
 SUBJECTS = (
-    "a winking face", "a strawberry", "a sleeping cat", "a green heart", "a slice of pizza", "a rainbow", "a cactus", "a birthday cake",
-    "a laughing face", "a penguin", "a lemon", "an umbrella", "a crying face", "a cup of coffee", "a sunflower", "a rocket", "a tiger",
-    "a snowman", "a pair of sunglasses", "a pear", "a broken heart", "an owl", "a lightning bolt", "a mushroom", "an angry face",
-    "a hamburger", "a guitar", "a turtle", "a watermelon", "a crescent moon", "a gift box", "a frog", "a surprised face", "a carrot",
-    "a light bulb", "a butterfly", "a doughnut", "a palm tree", "a purple heart", "a bicycle", "a pumpkin", "an octopus", "a blushing face",
-    "an ice cream cone", "a key", "a mouse", "a snowflake", "a pineapple", "an evergreen tree", "a crown", "a whale", "a pair of cherries",
-    "a face with its tongue out", "a loaf of bread", "an alarm clock", "a ladybug", "a tulip", "a balloon", "a hedgehog", "a sailing boat",
-    "a bunch of grapes", "a robot", "a teapot", "a shooting star",
+    "a crying face", "a green heart", "an evergreen tree", "an apple", "a winking face", "a pumpkin", "a tiger", "a pear",
+    "a broken heart", "a mouse", "a laughing face", "a cactus", "a peach", "a purple heart", "a hamburger", "an angry face", "a koala",
+    "a gift box", "a sleeping face", "a pair of cherries", "a strawberry", "a sleeping cat", "a slice of pizza", "a rainbow",
+    "a birthday cake", "a penguin", "a lemon", "an umbrella", "a cup of coffee", "a sunflower", "a rocket", "a snowman",
+    "a pair of sunglasses", "an owl", "a lightning bolt", "a mushroom", "a guitar", "a turtle", "a watermelon", "a crescent moon",
+    "a frog", "a surprised face", "a carrot", "a light bulb", "a butterfly", "a doughnut", "a palm tree", "a bicycle", "an octopus",
+    "a blushing face", "an ice cream cone", "a key", "a snowflake", "a pineapple", "a crown", "a whale", "a face with its tongue out",
+    "a loaf of bread", "an alarm clock", "a ladybug", "a tulip", "a balloon", "a hedgehog", "a sailing boat", "a bunch of grapes",
+    "a robot", "a teapot", "a shooting star",
 )  # fmt: skip
 
 

@@ -1,13 +1,14 @@
 """A project in a few lines: what the check found, what a run is about, what is there and what comes next. Only reads."""
 
 from collections.abc import Mapping
+from shlex import quote
 
 from decal import checks, dataset, project, runs
 from decal.checks import Checked
 from decal.presets import BASES, base_preset
 from decal.project import Project, Run
 from decal.records import Finding, Generation
-from decal.settings import Resolved, fields, read
+from decal.settings import Resolved, fields, options, read, resolve
 
 
 def findings(at: Project, checked: Checked) -> list[str]:
@@ -40,12 +41,12 @@ def show(at: Project) -> list[str]:
     captioned = sum(bool(row.caption) for row in listing.rows)
     keyword = settings.caption.keyword or "(none)"
     lines = [f"{at.folder}: {len(listing.files)} pictures, {captioned} captions, keyword {keyword}, base {settings.base.model}"]
-    following = f"decal check {at.folder}"
+    following = f"decal check {quote(str(at.folder))}" if captioned >= len(listing.files) else f"decal caption {quote(str(at.folder))}"
     if at.findings.exists():
         findings = project.read(at.findings, Finding)
         errors = sum(finding.level == "error" for finding in findings)
         lines.append(f"  check     {errors} errors, {len(findings) - errors} other findings")
-        following = f"decal train {at.folder}" if not errors else f"mend the errors, then  {following}"
+        following = f"decal train {quote(str(at.folder))}" if not errors else f"mend the errors, then  {following}"
     for one in at.runs():
         about, steps, checkpoints = runs.about(one), project.read_steps(one.steps), runs.checkpoints(one)
         done = steps[-1].step if steps else 0
@@ -56,9 +57,13 @@ def show(at: Project) -> list[str]:
             loss = "-" if checkpoint.holdout_loss is None else f"{checkpoint.holdout_loss:.4f}"
             lines.append(f"    step {checkpoint.step:6}  held-out loss {loss}")
         lines += [f"    {path}" for path in sorted(one.sheets.glob("*.png"))]
-        following = f"decal train {at.folder}" if done < of else f"decal compare {at.folder}"
-        if (one.sheets / "compare.png").exists():
-            following = f"decal grid {at.folder}"
+        following = f"decal compare {quote(str(at.folder))}"
+        if done < of:
+            following = f"decal train {quote(str(at.folder))}{options(resolve(settings, 1), about.settings)}"
+        elif any(one.sheets.glob("grid-*.png")):
+            following = f'decal draw "..." {at.folder}'
+        elif (one.sheets / "compare.png").exists():
+            following = f"decal grid {quote(str(at.folder))}"
     return [*lines, f"next: {following}"]
 
 

@@ -15,7 +15,7 @@ from decal import project
 from decal.errors import ChangedError, ProjectError
 from decal.project import Project, Run
 from decal.records import Cell, Checkpoint, Generation, Line, Record
-from decal.settings import Resolved, changed
+from decal.settings import Resolved, changed, options
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,8 @@ def require_same(run: Run, settings: Resolved, records: Sequence[Record], *, acc
         raise ChangedError(
             f"{run.folder}: this run was begun with other settings.\n  "
             + "\n  ".join(changes)
-            + "\nGo on with the new ones by --accept-changes, begin another run by --new-run, or put the old ones back."
+            + f"\nGo on as it was begun with{options(settings, before.settings) or ' the old pictures'}; "
+            "go on with the new ones by --accept-changes, or begin another run by --new-run."
         )
     for change in changes:
         logger.warning("%s goes on with %s", run.name, change)

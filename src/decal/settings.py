@@ -8,6 +8,7 @@ written here and shown everywhere. A value that is left out and depends on the b
 import difflib
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -251,7 +252,7 @@ def read(path: Path, changes: Sequence[str] = ()) -> Settings:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise SettingsError(f"{path}: {problem}.\nMend that line; strings stand in quotes, lists in [ ].") from problem
-    return parse(table, changes, where=path.name)
+    return parse(table, changes, where=f"{path.name} with --set" if changes else path.name)
 
 
 def parse(table: dict[str, Any], changes: Sequence[str] = (), *, where: str = "settings") -> Settings:
@@ -329,6 +330,17 @@ def changed(before: Resolved, after: Resolved) -> list[str]:
         if f"{section}.{key}" not in FREE
         if (new := getattr(after, section).model_dump()[key]) != old
     ]
+
+
+def options(now: Resolved, then: Resolved) -> str:
+    """What to add to a command so that it works with the settings of then: ` --set train.steps=20 ...`, or nothing."""
+    told = ""
+    for section in ("base", "data", "caption", "train"):
+        today = getattr(now, section).model_dump()
+        for key, value in getattr(then, section).model_dump().items():
+            if value != today[key] and value is not None:
+                told += f" --set {shlex.quote(f'{section}.{key}={_toml(value)}')}"
+    return told
 
 
 def fields() -> list[tuple[str, str, str]]:

@@ -114,6 +114,11 @@ def caption(at: Project, settings: Settings, *, adds_keyword: bool) -> list[Row]
     return filled
 
 
+def without_caption(at: Project) -> list[str]:
+    """The pictures that have no caption."""
+    return [row.file for row in dataset.scan(at.dataset).rows if not row.caption]
+
+
 @dataclass(frozen=True)
 class Choice:
     """Which run a command works on. name: None for the newest. is_new: begin another one."""
@@ -184,7 +189,7 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
                     project.append_all(run.steps, event)
                     yield event
         if project.read_steps(run.steps)[-1].step < resolved.train.steps:
-            stop_if(stop, f"go on with  decal train {at.folder} --run {run.name}  (and the same --set, if there was one)")
+            stop_if(stop, "the same command goes on")
 
 
 def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
@@ -204,14 +209,13 @@ def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iter
 def draw_grid(at: Project, settings: Settings, choice: Choice, step: int | None, stop: Stop) -> Iterator[Event]:
     """Draw the prompts of `prompts.txt` at every guidance with one checkpoint: the sheet to hand in.
 
-    step: of the checkpoint; None takes that with the lowest held-out loss, or the last where none was measured.
-    Raises DataError where a prompt is not new.
+    step: of the checkpoint; None takes the last. Raises DataError where a prompt is not new.
     """
     run, resolved, checkpoints = _trained(at, settings, choice)
-    is_default, step = step is None, _chosen(checkpoints, step).step
+    is_last, step = step is None, _chosen(checkpoints, step).step
     prompts = _new_prompts(at.prompts, run, resolved)
     cells = grid.grid_cells(prompts, step, resolved.grid, resolved.data.resolution)
-    why = " (lowest held-out loss, or the last)" if is_default else ""
+    why = " (the last; --checkpoint takes another)" if is_last else ""
     scales = len(resolved.grid.guidance)
     told = f"{run.name}, step {step}{why}: {len(prompts)} new prompts at {scales} guidance scales, {len(cells)} pictures"
     yield Begun(run, resolved.train.steps, told)
@@ -243,7 +247,9 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
     images: dict[str, Image.Image] = {}
     size, source = (side, side), None
     if wish.image is not None:
-        source = project.sha256(wish.image) if wish.image.is_file() else ""
+        if not wish.image.is_file():
+            raise SettingsError(f"--image {wish.image} is not a file.\nName a picture to start from.")
+        source = project.sha256(wish.image)
         images[source] = _to_start_from(pictures.load(wish.image, resolved.data.ground), side)
         size = images[source].size
         if int(resolved.grid.steps * wish.image_strength) < 1:
@@ -311,7 +317,7 @@ def _run_to_train(at: Project, choice: Choice) -> Run:
     if choice.name is not None and choice.is_new and at.run(choice.name).about.exists():
         raise SettingsError(f"There is a run {choice.name!r} already.\nLeave --new-run out to go on with it, or name another one.")
     if choice.name is not None:
-        return at.run(choice.name)
+        return at.run(choice.name) if choice.is_new else runs.newest(at, choice.name)
     known = at.runs()
     return at.run(runs.next_name(at)) if choice.is_new or not known else known[-1]
 
@@ -354,9 +360,9 @@ def _trained(at: Project, settings: Settings, choice: Choice) -> tuple[Run, Reso
 
 
 def _chosen(checkpoints: list[Checkpoint], step: int | None) -> Checkpoint:
-    """The checkpoint of that step; for None that with the lowest held-out loss, or the last where none was measured."""
+    """The checkpoint of that step; the last for None, since the lowest held-out loss does not name the best pictures."""
     if step is None:
-        return min(checkpoints, key=lambda one: (one.holdout_loss is None, one.holdout_loss or 0.0, -one.step))
+        return checkpoints[-1]
     for checkpoint in checkpoints:
         if checkpoint.step == step:
             return checkpoint
