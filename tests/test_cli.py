@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -238,11 +239,15 @@ def test_a_new_run_stands_beside_the_old(call: Call, made: Path) -> None:
 def test_a_deleted_picture_is_drawn_again_and_no_other(call: Call, made: Path) -> None:
     assert [call("train", made)[0], call("compare", made)[0]] == [0, 0]
     first = generations(made)[0]
-    (made / "runs" / "run-01" / first.file).unlink()
+    path = made / "runs" / "run-01" / first.file
+    before = np.asarray(Image.open(path), dtype=int)
+    path.unlink()
     assert call("compare", made)[0] == 0
     again = generations(made)
     assert len(again) == 33
-    assert (again[-1].fingerprint, again[-1].sha256) == (first.fingerprint, first.sha256)
+    assert (again[-1].fingerprint, again[-1].file) == (first.fingerprint, first.file)
+    # Alone in its batch now, so the last digits of the floats may differ: one level of 255 where rounding tips over.
+    assert np.abs(np.asarray(Image.open(path), dtype=int) - before).max() <= 1
 
 
 def test_a_damaged_checkpoint_is_named_and_left_out_of_the_sheet(call: Call, made: Path, caplog: pytest.LogCaptureFixture) -> None:

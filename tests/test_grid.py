@@ -107,7 +107,7 @@ def test_prompts_are_still_proposed_where_every_subject_was_trained_on() -> None
     captions = [TEMPLATE.replace("{keyword}", "foo").replace("{subject}", subject) for subject in SUBJECTS]
     proposed = propose(captions, "foo", TEMPLATE, 18, [])
     assert len(set(proposed)) == 18
-    assert proposed[0] == "foo style sticker of a winking face and a strawberry"
+    assert proposed[0] == "foo style sticker of a crying face and a green heart"
 
 
 def test_another_programs_parser_reads_the_recipe_back(tmp_path: Path) -> None:
