@@ -18,9 +18,9 @@ def refused(text: str, tmp_path: Path, *changes: str) -> str:
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     told = refused("[train]\nrnak = 4\nrank = 0\n", tmp_path, "grid.sampler=edm")
     assert told == (
-        "decal.toml: train.rank must be greater than or equal to 1 (it is 0).\n"
-        "decal.toml: train.rnak is not a setting. Did you mean train.rank?\n"
-        "decal.toml: grid.sampler must be 'ddim', 'euler' or 'dpm++' (it is 'edm').\n"
+        "decal.toml with --set: train.rank must be greater than or equal to 1 (it is 0).\n"
+        "decal.toml with --set: train.rnak is not a setting. Did you mean train.rank?\n"
+        "decal.toml with --set: grid.sampler must be 'ddim', 'euler' or 'dpm++' (it is 'edm').\n"
         "3 problems, nothing was started."
     )
 
