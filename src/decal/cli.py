@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from json import dumps
 from pathlib import Path
 from shlex import quote
@@ -20,7 +20,10 @@ import typer
 from decal.errors import DataError, DecalError, SettingsError, StoppedError
 
 if TYPE_CHECKING:
+    from decal.events import Event
+    from decal.project import Project
     from decal.records import Finding
+    from decal.settings import Settings
 
 app = typer.Typer(
     help="From a folder of pictures to a Stable Diffusion LoRA, the checkpoint to keep, and pictures drawn with it.",
@@ -139,14 +142,8 @@ def train(
 ) -> None:
     """Train the LoRA, or go on where it stopped."""
     from decal import workflow
-    from decal.progress import Display
-    from decal.project import open_project
-    from decal.workflow import Choice
 
-    at = open_project(folder)
-    STOP.install()
-    with Display(json) as display:
-        display.show(workflow.train(at, workflow.settings_of(at, changes), Choice(run, new_run, accept_changes), STOP))
+    _show(folder, changes, lambda at, settings: workflow.train(at, settings, workflow.Choice(run, new_run, accept_changes), STOP), json)
     _next(f"decal compare {quote(str(folder))}", json)
 
 
@@ -154,14 +151,8 @@ def train(
 def compare(folder: Folder = HERE, changes: Changes = [], run: RunName = None, json: Json = False) -> None:  # noqa: B006
     """Draw the base and every checkpoint side by side on prompts they never saw."""
     from decal import workflow
-    from decal.progress import Display
-    from decal.project import open_project
-    from decal.workflow import Choice
 
-    at = open_project(folder)
-    STOP.install()
-    with Display(json) as display:
-        display.show(workflow.compare(at, workflow.settings_of(at, changes), Choice(run), STOP))
+    _show(folder, changes, lambda at, settings: workflow.compare(at, settings, workflow.Choice(run), STOP), json)
     _next(f"decal grid {quote(str(folder))}", json)
 
 
@@ -175,14 +166,8 @@ def grid(
 ) -> None:
     """Draw the prompts of prompts.txt at every guidance with one checkpoint: 10 x 3 pictures where nothing else is set."""
     from decal import workflow
-    from decal.progress import Display
-    from decal.project import open_project
-    from decal.workflow import Choice
 
-    at = open_project(folder)
-    STOP.install()
-    with Display(json) as display:
-        display.show(workflow.draw_grid(at, workflow.settings_of(at, changes), Choice(run), checkpoint, STOP))
+    _show(folder, changes, lambda at, settings: workflow.draw_grid(at, settings, workflow.Choice(run), checkpoint, STOP), json)
     _next(f"decal show {quote(str(folder))}", json)
 
 
@@ -206,17 +191,12 @@ def draw(
 ) -> None:
     """Draw a prompt with a checkpoint, from noise or from a picture; --checkpoint 0 is the base alone."""
     from decal import workflow
-    from decal.progress import Display
-    from decal.project import open_project
-    from decal.workflow import Choice, Wish
 
-    at = open_project(folder)
     if strength is not None and image is None:
         raise SettingsError("--strength says how much of a picture is redrawn.\nName the picture with --image, or use --lora-strength.")
-    wish = Wish(prompt, negative, guidance, seed, count, lora_strength, image, 0.6 if strength is None else strength)
-    STOP.install()
-    with Display(json, lists_pictures=True) as display:
-        display.show(workflow.draw(at, workflow.settings_of(at, changes), Choice(run), checkpoint, wish, STOP))
+    wish = workflow.Wish(prompt, negative, guidance, seed, count, lora_strength, image, 0.6 if strength is None else strength)
+    choice = workflow.Choice(run)
+    _show(folder, changes, lambda at, settings: workflow.draw(at, settings, choice, checkpoint, wish, STOP), json, lists_pictures=True)
 
 
 @app.command()
@@ -229,14 +209,8 @@ def run(
 ) -> None:
     """Check, train, compare and draw the grid; skips what is done."""
     from decal import workflow
-    from decal.progress import Display
-    from decal.project import open_project
-    from decal.workflow import Choice
 
-    at = open_project(folder)
-    STOP.install()
-    with Display(json) as display:
-        display.show(workflow.run(at, workflow.settings_of(at, changes), Choice(None, new_run, accept_changes), STOP))
+    _show(folder, changes, lambda at, settings: workflow.run(at, settings, workflow.Choice(None, new_run, accept_changes), STOP), json)
     _next(f"decal show {quote(str(folder))}", json)
 
 
@@ -244,16 +218,10 @@ def run(
 def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.")] = Path("demo"), json: Json = False) -> None:
     """The whole flow on the stickers and the small base model that come with Decal; needs no GPU and no network."""
     from decal import workflow
-    from decal.progress import Display
-    from decal.project import open_project
-    from decal.workflow import Choice
 
     if not (folder / "decal.toml").exists():
         print(workflow.new(folder, workflow.sample_order()).told(), file=sys.stderr if json else sys.stdout)
-    at = open_project(folder)
-    STOP.install()
-    with Display(json) as display:
-        display.show(workflow.run(at, workflow.settings_of(at, []), Choice(), STOP))
+    _show(folder, [], lambda at, settings: workflow.run(at, settings, workflow.Choice(), STOP), json)
     _next(f"decal show {quote(str(folder))}", json)
 
 
@@ -308,6 +276,25 @@ def main() -> None:
         # The reader went away; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _show(
+    folder: Path,
+    changes: list[str],
+    work: Callable[["Project", "Settings"], Iterable["Event"]],
+    json: bool,
+    *,
+    lists_pictures: bool = False,
+) -> None:
+    """Open the project, do the work on it and show what happens; a signal stops it at the next safe point."""
+    from decal import workflow
+    from decal.progress import Display
+    from decal.project import open_project
+
+    at = open_project(folder)
+    STOP.install()
+    with Display(json, lists_pictures=lists_pictures) as display:
+        display.show(work(at, workflow.settings_of(at, changes)))
 
 
 def _print_records(findings: Iterable["Finding"]) -> None:
