@@ -80,6 +80,15 @@ def test_ten_prompts_and_three_guidance_scales_make_thirty_different_cells() -> 
     assert {(cell.checkpoint, cell.seed, cell.lora_strength) for cell in cells} == {(400, 0, 1.0)}
 
 
+def test_cells_of_both_sheets_carry_the_drawing_settings_of_their_section() -> None:
+    drawing = {"steps": 9, "sampler": "euler", "negative": "text"}
+    compared = compare_cells(["a fox"], [], ResolvedCompare(guidance=2.0, **drawing), 96)
+    gridded = grid_cells(["a fox"], 7, ResolvedGrid(guidance=(2.0,), lora_strength=(0.5,), **drawing), 96)
+    shared = {"prompt": "a fox", "guidance": 2.0, "seed": 0, "width_px": 96, "height_px": 96, **drawing}
+    assert compared == [Cell.model_validate({**shared, "checkpoint": 0})]
+    assert gridded == [Cell.model_validate({**shared, "checkpoint": 7, "lora_strength": 0.5})]
+
+
 def test_a_prompt_is_seen_where_one_caption_holds_all_its_content_words() -> None:
     captions = ["foo style sticker of two red apples", "foo style sticker of a green pear", "Foo, sticker: a CAT'S face!"]
     prompts = {

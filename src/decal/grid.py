@@ -9,6 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL.PngImagePlugin import PngInfo
@@ -76,18 +77,9 @@ def compare_cells(prompts: Sequence[str], checkpoints: Sequence[int], settings: 
 
     checkpoints: their steps, in any order, with or without the base's 0.
     """
+    cell = _square(settings, resolution)
     return [
-        Cell(
-            prompt=prompt,
-            negative=settings.negative,
-            guidance=settings.guidance,
-            seed=seed,
-            steps=settings.steps,
-            sampler=settings.sampler,
-            width_px=resolution,
-            height_px=resolution,
-            checkpoint=checkpoint,
-        )
+        cell(prompt=prompt, guidance=settings.guidance, seed=seed, checkpoint=checkpoint)
         for checkpoint in sorted({0, *checkpoints})
         for prompt in prompts
         for seed in settings.seeds
@@ -96,19 +88,9 @@ def compare_cells(prompts: Sequence[str], checkpoints: Sequence[int], settings: 
 
 def grid_cells(prompts: Sequence[str], checkpoint: int, settings: ResolvedGrid, resolution: int) -> list[Cell]:
     """The cells of one checkpoint: prompts x guidance x LoRA strength x seeds; 0 is the base."""
+    cell = _square(settings, resolution)
     return [
-        Cell(
-            prompt=prompt,
-            negative=settings.negative,
-            guidance=guidance,
-            seed=seed,
-            steps=settings.steps,
-            sampler=settings.sampler,
-            width_px=resolution,
-            height_px=resolution,
-            checkpoint=checkpoint,
-            lora_strength=strength,
-        )
+        cell(prompt=prompt, guidance=guidance, seed=seed, checkpoint=checkpoint, lora_strength=strength)
         for strength in settings.lora_strength
         for prompt in prompts
         for guidance in settings.guidance
@@ -198,6 +180,13 @@ def tensors_sha256(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(8 + int.from_bytes(file.read(8), "little"))
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _square(settings: ResolvedCompare | ResolvedGrid, resolution: int) -> partial[Cell]:
+    """What all cells of a sheet share."""
+    return partial(
+        Cell, negative=settings.negative, steps=settings.steps, sampler=settings.sampler, width_px=resolution, height_px=resolution
+    )
 
 
 def _subjects() -> Iterator[str]:
