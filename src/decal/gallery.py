@@ -21,7 +21,7 @@ from decal.errors import BaseModelError
 from decal.events import Progress, Stop, Told, stop_if
 from decal.presets import public_name
 from decal.project import Run
-from decal.records import Cell, Generation
+from decal.records import Cell, Checkpoint, Generation
 from decal.settings import Resolved
 
 if TYPE_CHECKING:
@@ -31,6 +31,76 @@ if TYPE_CHECKING:
 WRITING_THREADS = 2
 
 
+class Album:
+    """The pictures of one stream of a run: which are there, and how new ones are kept.
+
+    stream: `run.generations` or `run.validation`. What the run folder says is read once, here.
+    """
+
+    def __init__(self, run: Run, stream: Path) -> None:
+        self._run = run
+        self._stream = stream
+        self._about = runs.about(run)
+        self._there = runs.drawn(run, stream)
+        self.checkpoints = {checkpoint.step: checkpoint for checkpoint in runs.checkpoints(run)}
+
+    def add(self, checkpoint: Checkpoint) -> None:
+        """Learn of a checkpoint that was saved since; where it was made anew, pictures of the old one no longer count."""
+        self.checkpoints[checkpoint.step] = checkpoint
+
+    def there(self, cells: Iterable[Cell]) -> list[Generation]:
+        """The pictures of these cells that are drawn."""
+        return [self._there[fingerprint] for cell in cells if (fingerprint := self._fingerprint(cell)) in self._there]
+
+    def missing(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those of the cells that are not drawn."""
+        return [cell for cell in cells if self._fingerprint(cell) not in self._there]
+
+    def keep(self, drawn: Iterable["Drawn"]) -> Iterator[Generation]:
+        """Write pictures in a pool of threads; yields each record once its file is whole and it is appended to the stream."""
+        base, keyword = public_name(self._about.settings.base.model), self._about.settings.caption.keyword
+
+        @cache
+        def tensors(step: int) -> str:
+            return grid.tensors_sha256(self._run.folder / self.checkpoints[step].file)
+
+        def write(picture: "Drawn") -> Generation:
+            cell = picture.cell
+            is_base = cell.checkpoint == 0
+            fingerprint = self._fingerprint(cell)
+            path = self._run.folder / self._stream.stem / _name(cell, fingerprint)
+            lora = None if is_base else f"{keyword or 'lora'}-{cell.checkpoint:06d}"
+            info = grid.png_text(cell, base=base, lora=lora, lora_sha256=None if is_base else tensors(cell.checkpoint))
+            project.write_bytes(path, to_png(Image.fromarray(picture.pixels), info))
+            file = path.relative_to(self._run.folder).as_posix()
+            return Generation(cell=cell, fingerprint=fingerprint, file=file, sha256=project.sha256(path), seconds=picture.seconds)
+
+        waiting: deque[Future[Generation]] = deque()
+        with ThreadPoolExecutor(WRITING_THREADS) as pool:
+            try:
+                for picture in drawn:
+                    waiting.append(pool.submit(write, picture))
+                    while waiting and (waiting[0].done() or len(waiting) > 4 * WRITING_THREADS):
+                        yield self._record(waiting.popleft())
+                while waiting:
+                    yield self._record(waiting.popleft())
+            except GeneratorExit:
+                # The caller stops; what is drawn by now is kept all the same.
+                while waiting:
+                    self._record(waiting.popleft())
+                raise
+
+    def _fingerprint(self, cell: Cell) -> str:
+        adapter = self.checkpoints[cell.checkpoint].sha256 if cell.checkpoint else ""
+        return runs.cell_fingerprint(cell, self._about.base, adapter)
+
+    def _record(self, written: "Future[Generation]") -> Generation:
+        generation = written.result()
+        project.append(self._stream, generation)
+        self._there[generation.fingerprint] = generation
+        return generation
+
+
 def draw(
     run: Run, resolved: Resolved, cells: Sequence[Cell], stop: Stop, *, batch: int, images: Mapping[str, Image.Image] | None = None
 ) -> Iterator[Told | Progress | Generation]:
@@ -38,13 +108,9 @@ def draw(
 
     images: sha256 -> RGB picture, for image-to-image. Raises StoppedError where `stop` says so; what is drawn by then is kept.
     """
-    about = runs.about(run)
-    known = {checkpoint.step: checkpoint for checkpoint in runs.checkpoints(run)}
-    hashes = {step: checkpoint.sha256 for step, checkpoint in known.items()} | {0: ""}
-    there = runs.drawn(run, run.generations)
-    fingerprints = {cell: runs.cell_fingerprint(cell, about.base, hashes[cell.checkpoint]) for cell in cells}
-    missing = [cell for cell in cells if fingerprints[cell] not in there]
-    yield from (there[fingerprints[cell]] for cell in cells if fingerprints[cell] in there)
+    album = Album(run, run.generations)
+    missing = album.missing(cells)
+    yield from album.there(cells)
     if not missing:
         yield Told("  all of them are there already")
         return
@@ -54,7 +120,7 @@ def draw(
     from decal.generate import generate
     from decal.train import choose_device
 
-    adapters = {step: runs.verified(run, known[step]) for step in {cell.checkpoint for cell in missing} - {0}}
+    adapters = {step: runs.verified(run, album.checkpoints[step]) for step in {cell.checkpoint for cell in missing} - {0}}
     device = choose_device(resolved.train)
     # Of the half precisions, fp16 keeps more of a small LoRA when it is added to the weights than bf16 does.
     is_half = device.type == "cuda" and resolved.train.precision != "fp32"
@@ -63,7 +129,7 @@ def draw(
     remedy = f"Draw fewer pictures at a time (now {batch}): lower compare.batch or grid.batch."
     with project.lock(run.generations, "drawing"), told_when_full("drawing", remedy):
         drawn = generate(base, missing, adapters=adapters, images=images or {}, batch=batch)
-        for done, generation in enumerate(keep(run, run.generations, drawn), start=1):
+        for done, generation in enumerate(album.keep(drawn), start=1):
             yield generation
             yield Progress("drawing", done, len(missing))
             stop_if(stop, f"{done} of {len(missing)} pictures are drawn, the same command draws the rest")
@@ -77,52 +143,9 @@ def noted(events: Iterable[Told | Progress | Generation], run: Run, found: dict[
         yield event
 
 
-def keep(run: Run, stream: Path, drawn: Iterable["Drawn"]) -> Iterator[Generation]:
-    """Write pictures in a pool of threads; yields each record once its file is whole and it is appended to the stream."""
-    about = runs.about(run)
-    base, keyword = public_name(about.settings.base.model), about.settings.caption.keyword
-    known = {checkpoint.step: checkpoint for checkpoint in runs.checkpoints(run)}
-
-    @cache
-    def tensors(step: int) -> str:
-        return grid.tensors_sha256(run.folder / known[step].file)
-
-    def write(picture: "Drawn") -> Generation:
-        cell = picture.cell
-        is_base = cell.checkpoint == 0
-        fingerprint = runs.cell_fingerprint(cell, about.base, "" if is_base else known[cell.checkpoint].sha256)
-        path = run.folder / stream.stem / _name(cell, fingerprint)
-        lora = None if is_base else f"{keyword or 'lora'}-{cell.checkpoint:06d}"
-        info = grid.png_text(cell, base=base, lora=lora, lora_sha256=None if is_base else tensors(cell.checkpoint))
-        project.write_bytes(path, to_png(Image.fromarray(picture.pixels), info))
-        file = path.relative_to(run.folder).as_posix()
-        return Generation(cell=cell, fingerprint=fingerprint, file=file, sha256=project.sha256(path), seconds=picture.seconds)
-
-    waiting: deque[Future[Generation]] = deque()
-    with ThreadPoolExecutor(WRITING_THREADS) as pool:
-        try:
-            for picture in drawn:
-                waiting.append(pool.submit(write, picture))
-                while waiting and (waiting[0].done() or len(waiting) > 4 * WRITING_THREADS):
-                    yield _record(stream, waiting.popleft())
-            while waiting:
-                yield _record(stream, waiting.popleft())
-        except GeneratorExit:
-            # The caller stops; what is drawn by now is kept all the same.
-            while waiting:
-                _record(stream, waiting.popleft())
-            raise
-
-
 def _name(cell: Cell, fingerprint: str) -> str:
     words = re.sub(r"\W+", "-", cell.prompt.lower()).strip("-_")[:60]
     return f"step-{cell.checkpoint:06d}-{words}-guidance-{cell.guidance:g}-seed-{cell.seed}-{fingerprint[:8]}.png"
-
-
-def _record(stream: Path, written: "Future[Generation]") -> Generation:
-    generation = written.result()
-    project.append(stream, generation)
-    return generation
 
 
 def to_png(picture: Image.Image, info: PngInfo | None = None) -> bytes:

@@ -177,14 +177,16 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
             holdout = cache.examples([record for record in records if record.split == "holdout"], budget=budget)
             rest = budget - holdout.size_bytes if holdout.is_resident else budget
             learnt = cache.examples([record for record in records if record.split == "train"], budget=rest)
-            yield from _validate_missing(run, base, resolved, prompts)
+            album = gallery.Album(run, run.validation)
+            yield from _validate_missing(run, base, resolved, album, prompts)
             base.release_encoders()
             task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop)
             for event in training.tracked(training.train(base, task), run, resolved):
                 if isinstance(event, Checkpoint):
                     project.append(run.checkpoints, event)
+                    album.add(event)
                     yield event
-                    yield from _validate(run, base, resolved, event.step, prompts)
+                    yield from _validate(base, resolved, album, event.step, prompts)
                 else:
                     project.append_all(run.steps, event)
                     yield event
@@ -391,33 +393,28 @@ def _validation_prompts(at: Project, resolved: Resolved) -> list[str]:
     return grid.read_prompts(at.compare_prompts)[:2] if at.compare_prompts.exists() else []
 
 
-def _validate(run: Run, base: "Base", resolved: Resolved, step: int, prompts: list[str]) -> Iterator[Generation]:
+def _validate(base: "Base", resolved: Resolved, album: gallery.Album, step: int, prompts: list[str]) -> Iterator[Generation]:
     """Draw the validation prompts with the adapter as it stands in training."""
     from decal.generate import generate_live
 
-    cells = _validation_cells(run, resolved, [step], prompts)
-    yield from gallery.keep(run, run.validation, generate_live(base, cells, batch=resolved.compare.batch))
+    cells = album.missing(_validation_cells(resolved, [step], prompts))
+    yield from album.keep(generate_live(base, cells, batch=resolved.compare.batch))
     base.release_encoders()
 
 
-def _validate_missing(run: Run, base: "Base", resolved: Resolved, prompts: list[str]) -> Iterator[Generation]:
+def _validate_missing(run: Run, base: "Base", resolved: Resolved, album: gallery.Album, prompts: list[str]) -> Iterator[Generation]:
     """Draw what an attempt that was killed left out."""
     from decal.generate import generate
 
-    whole = {one.step: run.folder / one.file for one in runs.checkpoints(run) if runs.is_whole(run, one)}
-    cells = _validation_cells(run, resolved, list(whole), prompts)
+    whole = {step: run.folder / one.file for step, one in album.checkpoints.items() if runs.is_whole(run, one)}
+    cells = album.missing(_validation_cells(resolved, list(whole), prompts))
     if cells:
-        drawn = generate(base, cells, adapters=whole, images={}, batch=resolved.compare.batch)
-        yield from gallery.keep(run, run.validation, drawn)
+        yield from album.keep(generate(base, cells, adapters=whole, images={}, batch=resolved.compare.batch))
 
 
-def _validation_cells(run: Run, resolved: Resolved, steps: list[int], prompts: list[str]) -> list[Cell]:
-    """The validation pictures of these steps that are not drawn yet."""
-    if not prompts or not steps:
-        return []
-    there = {generation.cell for generation in runs.drawn(run, run.validation).values()}
+def _validation_cells(resolved: Resolved, steps: list[int], prompts: list[str]) -> list[Cell]:
     cells = grid.compare_cells(prompts, steps, resolved.compare, resolved.data.resolution)
-    return [cell for cell in cells if cell.checkpoint in steps and cell not in there]
+    return [cell for cell in cells if cell.checkpoint in steps]
 
 
 def _write_sheet(path: Path, picture: Image.Image, count: int) -> Sheet:
