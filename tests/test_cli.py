@@ -231,6 +231,19 @@ def test_a_changed_picture_is_named(call: Call, made: Path) -> None:
     assert "1 changed (red-ring.png)" in err
 
 
+def test_a_complete_run_is_told_without_decoding_or_encoding_a_picture(call: Call, made: Path) -> None:
+    assert call("train", made)[0] == 0
+    shutil.rmtree(made / "cache")
+    (made / "findings.jsonl").unlink()
+    code, out, _ = call("train", made)
+    assert (code, out.splitlines()[0]) == (
+        0,
+        "run-01 is complete: settings and pictures are as they were. Nothing to train; --new-run begins another.",
+    )
+    assert not (made / "findings.jsonl").exists()  # which every look at the pictures writes
+    assert not (made / "cache").exists()
+
+
 def test_a_new_run_stands_beside_the_old(call: Call, made: Path) -> None:
     assert [call("train", made)[0], call("train", made, "--new-run", "--set", "train.seed=1")[0]] == [0, 0]
     assert sorted(path.name for path in (made / "runs").iterdir() if path.is_dir()) == ["run-01", "run-02"]

@@ -89,18 +89,25 @@ def require_same(run: Run, settings: Resolved, records: Sequence[Record], *, acc
             + "\n  ".join(fixed)
             + "\nBegin another run with --new-run, or put the old ones back."
         )
-    changes = changed(before.settings, settings)
-    if before.data != _data(records):
-        changes.append(f"dataset: {_difference(project.read(run.dataset, Record), records)}")
-    if changes and not accept_changes:
+    found = changes(run, settings, records)
+    if found and not accept_changes:
         raise ChangedError(
             f"{run.folder}: this run was begun with other settings.\n  "
-            + "\n  ".join(changes)
+            + "\n  ".join(found)
             + f"\nGo on as it was begun with{options(settings, before.settings) or ' the old pictures'}; "
             "go on with the new ones by --accept-changes, or begin another run by --new-run."
         )
-    for change in changes:
+    for change in found:
         logger.warning("%s goes on with %s", run.name, change)
+
+
+def changes(run: Run, settings: Resolved, records: Sequence[Record]) -> list[str]:
+    """What is other than when the run was begun and decides its weights, one sentence each."""
+    before = about(run)
+    found = changed(before.settings, settings)
+    if before.data != _data(records):
+        found.append(f"dataset: {_difference(project.read(run.dataset, Record), records)}")
+    return found
 
 
 def go_on(run: Run, settings: Resolved, records: Sequence[Record], *, device: str) -> None:
@@ -123,6 +130,12 @@ def checkpoints(run: Run) -> list[Checkpoint]:
         made = [one for one in made if one.step < line.step]
         made.append(line)
     return made
+
+
+def is_complete(run: Run, settings: Resolved) -> bool:
+    """Whether the last step has its checkpoint."""
+    last = checkpoints(run)[-1:]
+    return bool(last) and last[0].step >= settings.train.steps and is_whole(run, last[0])
 
 
 def is_whole(run: Run, checkpoint: Checkpoint) -> bool:

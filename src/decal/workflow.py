@@ -129,24 +129,26 @@ class Choice:
 
 
 def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
-    """Train the LoRA, or go on where a run stopped; a run that is complete is left alone.
+    """Train the LoRA, or go on where a run stopped; a run that is complete is left alone, without a look into the pictures.
 
     Yields what happens, each after its record is on disk. Raises DataError where the check found errors, ChangedError
     where a run is resumed with other settings, and StoppedError when `stop` said so; the run can then be resumed.
     """
+    run = _run_to_train(at, choice)
+    if _is_done(at, settings, run):
+        yield _nothing_to_train(run, "settings and pictures are as they were")
+        return
     checked = check(at, settings)
     yield Told("\n".join(overview.findings(at, checked)))
     records = _records(at, settings, checked)
     counts = {split: sum(record.split == split for record in records) for split in ("train", "holdout")}
     resolved = resolve(settings, counts["train"])
     prompts = _validation_prompts(at, resolved)
-    run = _run_to_train(at, choice)
     with project.lock(run.steps, "training"):
         if is_begun := run.about.exists():
             runs.require_same(run, resolved, records, accept_changes=choice.accept_changes)
-            last = runs.checkpoints(run)[-1:]
-            if last and last[0].step >= resolved.train.steps and runs.is_whole(run, last[0]):
-                yield Told(f"{run.name} is complete: {last[0].step} steps. Nothing to train; --new-run begins another.")
+            if runs.is_complete(run, resolved):
+                yield _nothing_to_train(run, f"{resolved.train.steps} steps")
                 return
         from decal import train as training
         from decal.bases import load, told_when_full
@@ -313,6 +315,27 @@ def _records(at: Project, settings: Settings, checked: Checked) -> list[Record]:
     if not records:
         raise DataError(f"{at.dataset} has no picture that can be trained on.\nSee  decal check {at.folder}")
     return records
+
+
+def _is_done(at: Project, settings: Settings, run: Run) -> bool:
+    """Whether a run is complete with these settings and pictures; the hashes of the files say so, none is decoded."""
+    if not run.about.exists():
+        return False
+    records = project.read(run.dataset, Record)
+    rows = dataset.scan(at.dataset).rows
+    if [(row.file, row.caption or "") for row in rows] != [(record.file, record.caption) for record in records]:
+        return False
+    try:
+        if any(project.sha256(at.dataset / record.file) != record.sha256 for record in records):
+            return False
+    except OSError:
+        return False  # The check says which file cannot be read.
+    resolved = resolve(settings, sum(record.split == "train" for record in records))
+    return runs.is_complete(run, resolved) and not runs.changes(run, resolved, records)
+
+
+def _nothing_to_train(run: Run, why: str) -> Told:
+    return Told(f"{run.name} is complete: {why}. Nothing to train; --new-run begins another.")
 
 
 def _run_to_train(at: Project, choice: Choice) -> Run:
