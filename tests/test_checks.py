@@ -219,10 +219,10 @@ def test_faults_of_the_metadata_come_with_the_findings(tmp_path: Path) -> None:
     )
     found = [(finding.level, finding.check, finding.file, finding.line) for finding in _run(folder).findings][:4]
     assert found == [
-        ("error", "missing_file", "c.png", 3),
         ("error", "outside", "metadata.jsonl", 2),
         ("error", "bad_line", "metadata.jsonl", 4),
         ("warning", "no_row", "b.png", None),
+        ("warning", "missing_file", "c.png", 3),
     ]
 
 

@@ -136,12 +136,20 @@ def test_an_error_of_the_check_stops_training_unless_it_is_left_out(call: Call, 
 
 
 def test_check_ends_with_3_where_there_are_errors(call: Call, made: Path) -> None:
-    (made / "dataset" / "red-ring.png").unlink()
+    (made / "dataset" / "red-ring.png").write_bytes(b"not a picture")
     code, out, _ = call("check", made)
     assert code == 3
     assert "red-ring.png" in out
     levels = [finding.level for finding in project.read(made / "findings.jsonl", Finding)]
     assert levels.count("error") == 1
+
+
+def test_a_picture_that_was_taken_out_is_told_and_the_others_are_trained_on(call: Call, made: Path) -> None:
+    (made / "dataset" / "red-ring.png").unlink()
+    code, out, _ = call("train", made)
+    assert code == 0
+    assert "red-ring.png" in out
+    assert len(project.read(made / "runs" / "run-01" / "dataset.jsonl", Record)) == 15
 
 
 def test_a_changed_setting_is_named_and_needs_consent(call: Call, made: Path) -> None:

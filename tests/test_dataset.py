@@ -96,16 +96,24 @@ def test_links_that_leave_the_folder_are_errors_and_links_within_are_not(tmp_pat
     assert _found(folder) == [("outside", "out.png", 4), ("outside", "up/secret.png", 5)]
 
 
-def test_missing_files_are_errors_and_unnamed_files_are_warnings(tmp_path: Path) -> None:
-    folder = _folder(tmp_path, "A.png b.png notes.png", '{"file_name": "a.png"}\n{"file_name": "gone.png"}\n{"file_name": "b.png"}\n')
+def test_a_line_without_its_picture_is_a_warning_and_a_picture_without_its_line_too(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "b.png notes.png", '{"file_name": "gone.png"}\n{"file_name": "b.png"}\n')
+    assert [(fault.level, fault.check, fault.file) for fault in scan(folder).faults] == [
+        ("warning", "missing_file", "gone.png"),
+        ("warning", "no_row", "notes.png"),
+    ]
+    assert [row.file for row in scan(folder).rows] == ["b.png"]
+
+
+@pytest.mark.parametrize("there", ["A.png", "a.jpg"])
+def test_a_line_whose_picture_has_another_case_or_ending_is_an_error_since_a_caption_would_be_lost(tmp_path: Path, there: str) -> None:
+    folder = _folder(tmp_path, there, '{"file_name": "a.png", "text": "A"}\n')
     faults = scan(folder).faults
     assert [(fault.level, fault.check, fault.file) for fault in faults] == [
         ("error", "missing_file", "a.png"),
-        ("error", "missing_file", "gone.png"),
-        ("warning", "no_row", "A.png"),
-        ("warning", "no_row", "notes.png"),
+        ("warning", "no_row", there),
     ]
-    assert faults[0].remedy == "There is A.png; write the name exactly so."
+    assert faults[0].remedy == f"There is {there}; write the name exactly so."
 
 
 def test_without_metadata_captions_come_from_text_files(tmp_path: Path) -> None:

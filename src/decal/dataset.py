@@ -49,21 +49,19 @@ def scan(folder: Path) -> Listing:
         rows = tuple(Row(file, _sidecar(folder / file), None) for file in files)
         return Listing(rows, tuple(files), tuple(unusable + _other_metadata(folder)))
     there = set(files)
-    by_case = {file.casefold(): file for file in files}
+    lines = enumerate(text_lines((folder / METADATA).read_bytes()), start=1)
+    reads = [read_row(line, number) for number, line in lines if line.strip()]
+    named = {read.file for read in reads}
+    unnamed = {_without_ending(file): file for file in files if file not in named}
     kept: list[Row] = []
     faults: list[Finding] = []
-    named: set[str] = set()
-    for number, line in enumerate(text_lines((folder / METADATA).read_bytes()), start=1):
-        if not line.strip():
-            continue
-        read = read_row(line, number)
+    for read in reads:
         if isinstance(read, Row) and read.file not in there:
-            read = _missing(folder, read, by_case) or read
+            read = _missing(folder, read, unnamed) or read
         if isinstance(read, Row):
             kept.append(read)
         else:
             faults.append(read)
-        named.add(read.file or "")
     # A link that a row names is told with the line of that row.
     faults = [found for found in unusable if found.file not in named] + faults
     faults += [
@@ -141,8 +139,11 @@ def _walk(folder: Path) -> tuple[list[str], list[Finding]]:
     return sorted(files), faults
 
 
-def _missing(folder: Path, row: Row, by_case: Mapping[str, str]) -> Finding | None:
-    """What is wrong with a row whose file is not among the pictures; None where it is there behind a link inside the folder."""
+def _missing(folder: Path, row: Row, unnamed: Mapping[str, str]) -> Finding | None:
+    """What is wrong with a row whose file is not among the pictures; None where it is there behind a link inside the folder.
+
+    unnamed: the pictures that no row names, by their name without ending and case.
+    """
     path = folder / row.file
     if path.exists() and not path.resolve().is_relative_to(folder.resolve()):
         return fault("outside", row.file, row.line, "leads out of the folder through a link", "Copy the picture itself into the folder.")
@@ -150,9 +151,23 @@ def _missing(folder: Path, row: Row, by_case: Mapping[str, str]) -> Finding | No
         return None
     if path.is_file():
         return fault("not_a_picture", row.file, row.line, f"has the ending {path.suffix!r}", f"Use one of {', '.join(SUFFIXES)}.")
-    near = by_case.get(row.file.casefold())
-    remedy = f"There is {near}; write the name exactly so." if near else "Put the picture there, or delete the line."
-    return fault("missing_file", row.file, row.line, f"is named in line {row.line} of {METADATA} but is not there", remedy)
+    reason = f"is named in line {row.line} of {METADATA} but is not there"
+    near = unnamed.get(_without_ending(row.file))
+    if near is not None:
+        return fault("missing_file", row.file, row.line, reason, f"There is {near}; write the name exactly so.")
+    # No caption is lost with it, so training can go on: whoever takes a picture out need not edit metadata.
+    return Finding(
+        level="warning",
+        check="missing_file",
+        file=row.file,
+        line=row.line,
+        reason=f"{reason}; the line is not used",
+        remedy="Nothing where the picture was taken out on purpose; otherwise put it back.",
+    )
+
+
+def _without_ending(file: str) -> str:
+    return os.path.splitext(file)[0].casefold()
 
 
 def _other_metadata(folder: Path) -> list[Finding]:
