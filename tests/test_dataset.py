@@ -153,7 +153,7 @@ def test_pictures_are_copied_under_their_names_and_originals_stay(tmp_path: Path
     brought = bring_in(source, tmp_path / "out" / "dataset")
     assert _lines(tmp_path / "out" / "dataset") == [{"file_name": "a.png"}, {"file_name": "sub/b.jpg", "text": "a fox"}]
     assert (tmp_path / "out" / "dataset" / "a.png").read_bytes() == (source / "a.png").read_bytes()
-    assert brought.told() == "2 pictures, 1 of 2 rows with a caption, 1 other file ignored"
+    assert brought.told() == "2 pictures, 1 of 2 lines with a caption, 1 other file ignored"
     assert {path: path.stat().st_mtime_ns for path in source.rglob("*")} == {path: stat.st_mtime_ns for path, stat in before.items()}
 
 

@@ -21,6 +21,7 @@ from decal.pictures import Look, PictureError
 from decal.presets import base_preset
 from decal.records import Finding, Level
 from decal.settings import CaptionSettings, Settings
+from decal.wording import counted
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 # Pillow decodes outside Python's lock, so threads use several cores without copies of the process.
@@ -180,7 +181,7 @@ def caption_words(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Fi
             reason = f"no word for the style ({', '.join(styles)}) in {_short(text)}"
             yield _finding(level, "no_style_word", row.file, reason, "Add one, or set caption.style_words.", row.line)
         if len(text.split()) < settings.min_words:
-            reason = f"has {len(text.split())} words, fewer than {settings.min_words}: {_short(text)}"
+            reason = f"has {counted(len(text.split()), 'word')}, fewer than {settings.min_words}: {_short(text)}"
             yield _finding(
                 "warning", "short_caption", row.file, reason, "Say what is in the picture, or lower caption.min_words.", row.line
             )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from decal.errors import DataError, DecalError, SettingsError, StoppedError
+from decal.wording import counted
 
 if TYPE_CHECKING:
     from decal.events import Event
@@ -124,9 +125,9 @@ def caption(
         print(dumps({"file_name": row.file, "text": row.caption}) if json else f"  {row.file:28} {row.caption}")
     left = workflow.without_caption(at)
     if not json:
-        print(f"{_count(len(filled), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
+        print(f"{counted(len(filled), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
         if left:
-            print(f"{_count(len(left), 'picture')} still without: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}")
+            print(f"{counted(len(left), 'picture')} still without: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}")
             print(f'  their names say nothing; write their "text" into {at.dataset / "metadata.jsonl"}')
     _next(f"decal check {quote(str(folder))}", json)
 
@@ -302,10 +303,6 @@ def _print_records(findings: Iterable["Finding"]) -> None:
 
     for finding in findings:
         print(to_json(finding))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _next(command: str, json: bool = False) -> None:

@@ -23,6 +23,7 @@ from decal.presets import public_name
 from decal.project import Run
 from decal.records import Cell, Checkpoint, Generation
 from decal.settings import Resolved
+from decal.wording import counted
 
 if TYPE_CHECKING:
     from decal.bases import Base
@@ -132,7 +133,7 @@ def draw(
         for done, generation in enumerate(album.keep(drawn), start=1):
             yield generation
             yield Progress("drawing", done, len(missing))
-            stop_if(stop, f"{done} of {len(missing)} pictures are drawn, the same command draws the rest")
+            stop_if(stop, f"{done} of {counted(len(missing), 'picture')} drawn, the same command draws the rest")
 
 
 def noted(events: Iterable[Told | Progress | Generation], run: Run, found: dict[Cell, Path]) -> Iterator[Told | Progress | Generation]:

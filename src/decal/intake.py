@@ -26,6 +26,7 @@ from decal.errors import DataError
 from decal.metadata import METADATA, TEXT_KEYS, caption_key, is_utf8, leaves_folder, text_lines
 from decal.pictures import SUFFIXES
 from decal.project import staged_folder, writing
+from decal.wording import counted
 
 CSV = "metadata.csv"
 # A hundred times the largest sets people train a LoRA on.
@@ -53,11 +54,11 @@ class Brought:
 
     def told(self) -> str:
         """All of it in one line."""
-        parts = [_count(self.pictures, "picture"), f"{self.captions} of {_count(self.rows, 'row')} with a caption"]
-        parts += [f"{_count(self.ignored, 'other file')} ignored"] if self.ignored else []
+        parts = [counted(self.pictures, "picture"), f"{self.captions} of {counted(self.rows, 'line')} with a caption"]
+        parts += [f"{counted(self.ignored, 'other file')} ignored"] if self.ignored else []
         if self.left_outside:
             some = ", ".join(name if name.isprintable() else ascii(name) for name in self.left_outside[:3])
-            parts.append(f"{_count(len(self.left_outside), 'link')} out of the source not followed ({some})")
+            parts.append(f"{counted(len(self.left_outside), 'link')} out of the source not followed ({some})")
         return ", ".join(parts)
 
 
@@ -199,7 +200,7 @@ def _unpack(source: Path, folder: Path) -> list[str]:
             members = archive.infolist()
             if len(members) > MAX_ZIP_MEMBERS:
                 raise DataError(
-                    f"{source} has {len(members):,} members, the limit is {MAX_ZIP_MEMBERS:,}.\nUnpack it, and name the folder."
+                    f"{source} has {counted(len(members), 'member')}, the limit is {MAX_ZIP_MEMBERS:,}.\nUnpack it, and name the folder."
                 )
             for member in members:
                 name = member.filename
@@ -295,7 +296,3 @@ def _line(row: dict[str, object]) -> bytes:
     # Half surrogates cannot be written as UTF-8, but as the escapes that they came from.
     text = json.dumps(row, ensure_ascii=False)
     return (text if is_utf8(text) else json.dumps(row)).encode()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

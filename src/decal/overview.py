@@ -9,16 +9,13 @@ from decal.presets import BASES, base_preset
 from decal.project import Project, Run
 from decal.records import Finding, Generation
 from decal.settings import Resolved, fields, options, read, resolve
+from decal.wording import counted
 
 
 def findings(at: Project, checked: Checked) -> list[str]:
     """What a check found, as lines to print."""
-    counts = []
-    for level in ("error", "warning"):
-        count = sum(finding.level == level for finding in checked.findings)
-        counts.append(f"{count} {level}{'' if count == 1 else 's'}")
-    pictures = len(checked.listing.files)
-    head = f"{pictures} picture{'s' if pictures != 1 else ''} in {at.dataset}"
+    counts = [counted(sum(finding.level == level for finding in checked.findings), level) for level in ("error", "warning")]
+    head = f"{counted(len(checked.listing.files), 'picture')} in {at.dataset}"
     return [head, *checks.summary(checked.findings), f"{', '.join(counts)}, written to {at.findings}"]
 
 
@@ -28,7 +25,8 @@ def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str
     kept = f"{counts['holdout']} held out" if counts["holdout"] else "none held out (fewer than 12), so there is no held-out loss"
     begin = f"going on from step {reached}" if reached else "from the beginning"
     return (
-        f"{run.folder}: {train.steps} steps of {train.batch * train.accumulation} on {counts['train']} pictures, {kept}; {begin}\n"
+        f"{run.folder}: {counted(train.steps, 'step')} of {train.batch * train.accumulation} on {counted(counts['train'], 'picture')}, "
+        f"{kept}; {begin}\n"
         f"  base {resolved.base.model}, {resolved.data.resolution} px, rank {train.rank}, alpha {train.alpha:g}, targets {train.targets}, "
         f"learning rate {train.learning_rate:g} {train.schedule}, {where}"
     )
@@ -40,19 +38,21 @@ def show(at: Project) -> list[str]:
     listing = dataset.scan(at.dataset)
     captioned = sum(bool(row.caption) for row in listing.rows)
     keyword = settings.caption.keyword or "(none)"
-    lines = [f"{at.folder}: {len(listing.files)} pictures, {captioned} captions, keyword {keyword}, base {settings.base.model}"]
+    there = f"{counted(len(listing.files), 'picture')}, {counted(captioned, 'caption')}"
+    lines = [f"{at.folder}: {there}, keyword {keyword}, base {settings.base.model}"]
     following = f"decal check {quote(str(at.folder))}" if captioned >= len(listing.files) else f"decal caption {quote(str(at.folder))}"
     if at.findings.exists():
         findings = project.read(at.findings, Finding)
         errors = sum(finding.level == "error" for finding in findings)
-        lines.append(f"  check     {errors} errors, {len(findings) - errors} other findings")
+        lines.append(f"  check     {counted(errors, 'error')}, {counted(len(findings) - errors, 'other finding')}")
         following = f"decal train {quote(str(at.folder))}" if not errors else f"mend the errors, then  {following}"
     for one in at.runs():
         about, steps, checkpoints = runs.about(one), project.read_steps(one.steps), runs.checkpoints(one)
         done = steps[-1].step if steps else 0
         drawn = len(project.read(one.generations, Generation))
         of = about.settings.train.steps
-        lines.append(f"  {one.name}    {done} of {of} steps, {len(checkpoints)} checkpoints, {drawn} pictures, begun {about.begun}")
+        made = f"{counted(len(checkpoints), 'checkpoint')}, {counted(drawn, 'picture')}"
+        lines.append(f"  {one.name}    {done} of {counted(of, 'step')}, {made}, begun {about.begun}")
         for checkpoint in checkpoints:
             loss = "-" if checkpoint.holdout_loss is None else f"{checkpoint.holdout_loss:.4f}"
             lines.append(f"    step {checkpoint.step:6}  held-out loss {loss}")

@@ -19,6 +19,7 @@ from rich.progress import Progress as Bar
 from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
 from decal.records import Checkpoint, Generation, Step
+from decal.wording import counted
 
 PLAIN_SECONDS = 5.0
 STEPS_TIMED = 50
@@ -74,7 +75,7 @@ class Display:
                 holdout = "" if event.holdout_loss is None else f"  held-out loss {event.holdout_loss:.4f}"
                 self._line(f"  checkpoint  step {event.step}{holdout}  {event.file}")
             case Sheet():
-                self._line(f"{event.pictures} pictures on one sheet: {event.path}")
+                self._line(f"{counted(event.pictures, 'picture')} on one sheet: {event.path}")
             case Generation():
                 if self._lists_pictures and self._begun is not None:
                     self._line(f"  {self._begun.run.folder / event.file}  seed {event.cell.seed}")

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from decal.errors import SettingsError
 from decal.presets import DEAD_IDS, Targets, base_preset
+from decal.wording import counted
 
 # What the settings are called in diffusers' scripts and in sd-scripts.
 PEER_NAMES = {
@@ -264,7 +265,7 @@ def parse(table: dict[str, Any], changes: Sequence[str] = (), *, where: str = "s
         problems += [line for detail in error.errors() for line in _sentences(cast(dict[str, Any], detail))]
         settings = None
     if settings is None or problems:
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}, nothing was started."
+        count = f"{counted(len(problems), 'problem')}, nothing was started."
         raise SettingsError("\n".join([*(f"{where}: {problem}" for problem in problems), count]))
     return settings
 
@@ -287,7 +288,9 @@ def resolve(settings: Settings, pictures: int) -> Resolved:
     if train.epochs is not None:
         steps = max(1, -(-train.epochs * pictures // (batch * train.accumulation)))
     if train.warmup_steps > steps:
-        raise SettingsError(f"train.warmup_steps ({train.warmup_steps}) is larger than the {steps} steps of this training.\nLower it.")
+        raise SettingsError(
+            f"train.warmup_steps ({train.warmup_steps}) is larger than the {counted(steps, 'step')} of this training.\nLower it."
+        )
     rank = train.rank or preset.rank
     table = settings.model_dump()
     _fill(table["data"], resolution=preset.resolution)

@@ -18,6 +18,7 @@ from decal.curves import ACCENT, PAPER, QUIET, RULE, TEXT, Plot, draw_losses
 from decal.grid import A1111_SAMPLERS
 from decal.lettering import LINE_HEIGHT, width_px, wrap, write
 from decal.records import Cell, Step
+from decal.wording import counted
 
 Value = TypeVar("Value")
 
@@ -126,7 +127,7 @@ def compare_sheet(cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, steps
         for checkpoint in checkpoints
     ]
     count = len(checkpoints) - (0 in checkpoints)
-    title = f"{run}: the base" + (f" and {count} checkpoint{'s' * (count > 1)}" if count else "")
+    title = f"{run}: the base" + (f" and {counted(count, 'checkpoint')}" if count else "")
     measure = _measure(cells[0], len(heads), len(rows))
     parts = [_title(measure, title, _facts(cells, base)), _table(measure, heads, rows, pictures)]
     return _page(measure, [*parts, *_curves(measure, steps, checkpoints, best)])
@@ -272,7 +273,7 @@ def _facts(cells: Sequence[Cell], base: str) -> list[tuple[str, str]]:
         ("base", base),
         ("guidance", _listed(cell.guidance for cell in cells)),
         ("seed", _listed(cell.seed for cell in cells)),
-        ("sampler", f"{A1111_SAMPLERS[first.sampler]}, {first.steps} steps"),
+        ("sampler", f"{A1111_SAMPLERS[first.sampler]}, {counted(first.steps, 'step')}"),
         ("size", f"{first.width_px} x {first.height_px} px"),
     ]
     if any(cell.lora_strength != 1 for cell in cells):

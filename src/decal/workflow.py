@@ -22,6 +22,7 @@ from decal.presets import KINDS, as_folder, base_preset
 from decal.project import Project, Run
 from decal.records import Cell, Checkpoint, Finding, Generation, Record, Step
 from decal.settings import Resolved, Settings, parse, read, resolve, to_toml
+from decal.wording import counted
 
 if TYPE_CHECKING:
     from decal.bases import Base
@@ -148,7 +149,7 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
         if is_begun := run.about.exists():
             runs.require_same(run, resolved, records, accept_changes=choice.accept_changes)
             if runs.is_complete(run, resolved):
-                yield _nothing_to_train(run, f"{resolved.train.steps} steps")
+                yield _nothing_to_train(run, counted(resolved.train.steps, "step"))
                 return
         from decal import train as training
         from decal.bases import load, told_when_full
@@ -201,7 +202,8 @@ def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iter
     run, resolved, checkpoints = _trained(at, settings, choice)
     prompts = _new_prompts(at.compare_prompts, run, resolved)
     cells = grid.compare_cells(prompts, [checkpoint.step for checkpoint in checkpoints], resolved.compare, resolved.data.resolution)
-    told = f"{run.name}: the base and {len(checkpoints)} checkpoints on {len(prompts)} new prompts, {len(cells)} pictures"
+    shown = f"the base and {counted(len(checkpoints), 'checkpoint')} on {counted(len(prompts), 'new prompt')}"
+    told = f"{run.name}: {shown}, {counted(len(cells), 'picture')}"
     yield Begun(run, resolved.train.steps, told)
     found: dict[Cell, Path] = {}
     yield from gallery.noted(gallery.draw(run, resolved, cells, stop, batch=resolved.compare.batch), run, found)
@@ -220,8 +222,8 @@ def draw_grid(at: Project, settings: Settings, choice: Choice, step: int | None,
     prompts = _new_prompts(at.prompts, run, resolved)
     cells = grid.grid_cells(prompts, step, resolved.grid, resolved.data.resolution)
     why = " (the last; --checkpoint takes another)" if is_last else ""
-    scales = len(resolved.grid.guidance)
-    told = f"{run.name}, step {step}{why}: {len(prompts)} new prompts at {scales} guidance scales, {len(cells)} pictures"
+    shown = f"{counted(len(prompts), 'new prompt')} at {counted(len(resolved.grid.guidance), 'guidance scale')}"
+    told = f"{run.name}, step {step}{why}: {shown}, {counted(len(cells), 'picture')}"
     yield Begun(run, resolved.train.steps, told)
     found: dict[Cell, Path] = {}
     yield from gallery.noted(gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch), run, found)
@@ -258,7 +260,7 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
         size = images[source].size
         if int(resolved.grid.steps * wish.image_strength) < 1:
             raise SettingsError(
-                f"--strength {wish.image_strength:g} of {resolved.grid.steps} steps is less than one step, so nothing would change.\n"
+                f"--strength {wish.image_strength:g} of {counted(resolved.grid.steps, 'step')} is less than one, so nothing would change.\n"
                 f"Write at least {1 / resolved.grid.steps:.2f}, or raise grid.steps."
             )
     cells = [
@@ -279,7 +281,7 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
         for seed in range(wish.seed, wish.seed + wish.count)
     ]
     what = f"step {step}" if step else "the base alone"
-    told = f"{run.name}, {what}: {wish.count} picture{'s' if wish.count > 1 else ''} of {size[0]} x {size[1]} px"
+    told = f"{run.name}, {what}: {counted(wish.count, 'picture')} of {size[0]} x {size[1]} px"
     yield Begun(run, resolved.train.steps, told)
     yield from gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch, images=images)
 
@@ -307,7 +309,7 @@ def _records(at: Project, settings: Settings, checked: Checked) -> list[Record]:
     faulty = {finding.file for finding in errors if finding.file is not None}
     if errors and (settings.data.faulty == "refuse" or None in {finding.file for finding in errors}):
         raise DataError(
-            f"{len(errors)} error{'s' if len(errors) > 1 else ''} in {at.dataset}, nothing was trained.\n"
+            f"{counted(len(errors), 'error')} in {at.dataset}, nothing was trained.\n"
             'Mend them, or train without those pictures:  --set data.faulty="leave out"'
         )
     looks = {file: look for file, look in checked.looks.items() if file not in faulty}
@@ -404,7 +406,8 @@ def _new_prompts(path: Path, run: Run, resolved: Resolved) -> list[str]:
     if seen:
         pairs = "\n".join(f'  "{prompt}" is in the training caption "{text}"' for prompt, text in seen)
         raise DataError(
-            f"{path}: {len(seen)} of {len(prompts)} prompts are not new.\n{pairs}\nWrite others, about things that were not trained on."
+            f"{path}: {len(seen)} of {counted(len(prompts), 'prompt')} not new.\n{pairs}\n"
+            "Write others, about things that were not trained on."
         )
     return prompts
 
