@@ -165,6 +165,13 @@ def test_metadata_at_the_top_is_kept_to_the_byte_and_pictures_without_row_follow
     assert (brought.pictures, brought.rows, brought.captions) == (2, 4, 1)
 
 
+def test_lines_that_cannot_be_used_are_counted_and_their_pictures_get_no_second_line(tmp_path: Path) -> None:
+    metadata = b'{"file_name": "a.png", "text": "A"}\n{"file_name": "b.png", "text": "B}\n{"file_name": "c.png", "text": 7}\n'
+    brought = bring_in(_folder(tmp_path / "in", "a.png b.png c.png d.png", metadata), tmp_path / "dataset")
+    assert (tmp_path / "dataset" / "metadata.jsonl").read_bytes() == metadata + b'{"file_name": "d.png"}\n'
+    assert brought.told() == "4 pictures, 1 of 4 lines with a caption, 2 lines of metadata.jsonl cannot be used (decal check names them)"
+
+
 def test_a_table_becomes_rows_with_all_its_columns(tmp_path: Path) -> None:
     source = _folder(tmp_path / "in", "a.png b.png")
     (source / "metadata.csv").write_text('file_name;caption;likes\na.png;"a fox; asleep";3\nb.png;;0\n', "utf-8-sig")

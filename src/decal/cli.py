@@ -86,7 +86,8 @@ def new(
         raise SettingsError("decal new needs pictures.\nFor instance  decal new my-stickers --from pictures/ --keyword inkpop")
     brought = workflow.new(folder, workflow.Order(source, keyword, base, preset))
     print(brought.told())
-    _next(f"decal caption {quote(str(folder))}" if brought.captions < brought.rows else f"decal check {quote(str(folder))}")
+    is_bare = brought.captions < brought.rows - brought.faulty
+    _next(f"decal caption {quote(str(folder))}" if is_bare else f"decal check {quote(str(folder))}")
 
 
 @app.command()

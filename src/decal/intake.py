@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from decal.errors import DataError
-from decal.metadata import METADATA, TEXT_KEYS, caption_key, is_utf8, leaves_folder, text_lines
+from decal.metadata import METADATA, TEXT_KEYS, Row, is_utf8, leaves_folder, names_in, read_row, text_lines
 from decal.pictures import SUFFIXES
 from decal.project import staged_folder, writing
+from decal.records import Finding
 from decal.wording import counted
 
 CSV = "metadata.csv"
@@ -42,19 +43,22 @@ CHUNK_BYTES = 2**20
 class Brought:
     """What came into a project.
 
-    rows: lines of metadata, faulty ones too. captions: rows with a caption. ignored: files that are neither pictures nor captions.
+    rows: lines of metadata, faulty ones too. captions: rows with a caption. faulty: lines that cannot be used.
+    ignored: files that are neither pictures nor captions.
     left_outside: links that leave the source, and names in an archive that lead out of it; none of them was followed.
     """
 
     pictures: int
     rows: int
     captions: int
+    faulty: int
     ignored: int
     left_outside: tuple[str, ...]
 
     def told(self) -> str:
         """All of it in one line."""
         parts = [counted(self.pictures, "picture"), f"{self.captions} of {counted(self.rows, 'line')} with a caption"]
+        parts += [f"{counted(self.faulty, 'line')} of {METADATA} cannot be used (decal check names them)"] if self.faulty else []
         parts += [f"{counted(self.ignored, 'other file')} ignored"] if self.ignored else []
         if self.left_outside:
             some = ", ".join(name if name.isprintable() else ascii(name) for name in self.left_outside[:3])
@@ -80,11 +84,12 @@ def bring_in(source: Path, dataset: Path) -> Brought:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _copy(folder / file, target)
             (staged / METADATA).write_bytes(rows)
-    lines = [line for line in text_lines(rows) if line.strip()]
+    reads = [read_row(line, number) for number, line in enumerate(text_lines(rows), start=1) if line.strip()]
     return Brought(
         pictures=len(found.pictures),
-        rows=len(lines),
-        captions=sum(_has_caption(line) for line in lines),
+        rows=len(reads),
+        captions=sum(isinstance(read, Row) and bool((read.caption or "").strip()) for read in reads),
+        faulty=sum(isinstance(read, Finding) for read in reads),
         ignored=found.ignored,
         left_outside=(*outside, *found.outside),
     )
@@ -137,10 +142,13 @@ def _rows(folder: Path, found: _Found) -> bytes:
     if own and not own.endswith(b"\n"):
         own += b"\n"
     rows = [line for file in found.metadata if file != METADATA for line in _prefixed(folder / file, PurePosixPath(file).parent)]
-    named = {name for line in (*text_lines(own), *rows) if (name := _file_name(line)) is not None}
+    lines = [*text_lines(own), *rows]
+    named = {name for line in lines if (name := _file_name(line)) is not None}
+    # A picture whose own line cannot be used must not get a second one.
+    suspected = {name for line in lines if line.strip() and isinstance(read_row(line, 0), Finding) for name in names_in(line)}
     for file in found.pictures:
-        if file not in named:
-            caption = _sidecar(folder / file)
+        if file not in named and PurePosixPath(file).name not in suspected:
+            caption = sidecar(folder / file)
             rows.append(_line({"file_name": file} if caption is None else {"file_name": file, "text": caption}))
     return own + b"".join(row + b"\n" for row in rows)
 
@@ -259,11 +267,16 @@ def _picture_of(sidecar: Path) -> Path | None:
     return None
 
 
-def _sidecar(picture: Path) -> str | None:
+def sidecar(picture: Path) -> str | None:
+    """The caption in the `.txt` file beside a picture, on one line; None where there is none that can be read. Links are not followed."""
     beside = picture.with_suffix(".txt")
-    if not beside.is_file() or beside.is_symlink():
+    if beside.is_symlink():
         return None
-    return " ".join(_utf8(beside.read_bytes()).decode("utf-8-sig", "replace").split())
+    try:
+        data = beside.read_bytes()
+    except OSError:
+        return None
+    return " ".join(_utf8(data).decode("utf-8-sig", "replace").split())
 
 
 def _utf8(data: bytes) -> bytes:
@@ -284,12 +297,6 @@ def _object(line: bytes) -> dict[str, object] | None:
 def _file_name(line: bytes) -> str | None:
     name = (_object(line) or {}).get("file_name")
     return PurePosixPath(name).as_posix() if isinstance(name, str) else None
-
-
-def _has_caption(line: bytes) -> bool:
-    row = _object(line) or {}
-    caption = row.get(caption_key(row))
-    return isinstance(caption, str) and bool(caption.strip())
 
 
 def _line(row: dict[str, object]) -> bytes:

@@ -65,6 +65,17 @@ def read_row(line: bytes, number: int) -> Row | Finding:
     return Row(file, text, number)
 
 
+def names_in(line: bytes) -> set[str]:
+    """All that may be the name of a file in a line that cannot be read, without folders: what stands in quotes, and words."""
+    data = line.replace(b"\0", b"")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda escape: chr(int(escape.group(1), 16)), text)
+    return {piece.replace("\\", "/").rpartition("/")[2] for pattern in (r'"', r"[\s\"'{}:,]+") for piece in re.split(pattern, text)}
+
+
 @dataclass(frozen=True)
 class _Unfit:
     """Why a line is not a JSON object."""
