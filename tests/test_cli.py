@@ -203,6 +203,31 @@ def test_captions_that_lack_the_keyword_get_it(call: Call, shapes: Path, tiny: P
     assert call("check", folder)[0] == 0
 
 
+def test_a_caption_is_taken_from_a_text_file_or_else_from_the_name(call: Call, made: Path) -> None:
+    dataset = made / "dataset"
+    shutil.copy(dataset / "red-ring.png", dataset / "new-moon.png")
+    shutil.copy(dataset / "red-ring.png", dataset / "0001.png")
+    (dataset / "0001.txt").write_text("a zorb sticker of a planet")
+    (dataset / "red-ring.txt").write_text("something else")
+    code, out, _ = call("caption", made, "--json")
+    assert code == 0
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {"file_name": "0001.png", "text": "a zorb sticker of a planet"},
+        {"file_name": "new-moon.png", "text": "zorb style sticker of new moon"},
+    ]
+
+
+def test_a_picture_whose_own_line_is_broken_gets_no_second_one(call: Call, made: Path, caplog: pytest.LogCaptureFixture) -> None:
+    metadata = made / "dataset" / "metadata.jsonl"
+    metadata.write_text(metadata.read_text().replace('{"file_name": "red-ring.png"', '{"file_name": "red-ring.png', 1))
+    before = metadata.read_text()
+    code, out, _ = call("caption", made)
+    assert (code, out.splitlines()[0]) == (0, f"0 captions written to {metadata}")
+    number = 1 + next(place for place, line in enumerate(before.splitlines()) if "red-ring" in line)
+    assert f"red-ring.png (line {number})" in caplog.text
+    assert metadata.read_text() == before
+
+
 def test_an_unknown_tracker_is_told_before_anything_is_begun(call: Call, made: Path) -> None:
     code, _, err = call("train", made, "--set", 'train.trackers=["wandbb"]')
     assert code == 2

@@ -116,6 +116,22 @@ def test_a_line_whose_picture_has_another_case_or_ending_is_an_error_since_a_cap
     assert faults[0].remedy == f"There is {there}; write the name exactly so."
 
 
+def test_pictures_whose_own_line_cannot_be_used_are_known_with_its_number(tmp_path: Path) -> None:
+    lines = [
+        '{"file_name": "a.png", "text": "A}',
+        '{"file_name": "sub/b.png", "text": 7}',
+        '{"file_name": "C.PNG"}',
+        "{'file_name': 'd \u00e9.png'}",
+        '{"file_name": "caf\\u00e9.png"',
+        '{"file_name": "/home/f.png"}',
+    ]
+    folder = _folder(tmp_path, "a.png sub/a.png sub/b.png b.png c.png caf\u00e9.png f.png g.png", "\n".join(lines))
+    _picture(folder / "d \u00e9.png")
+    listing = scan(folder)
+    assert listing.broken == {"a.png": 1, "sub/b.png": 2, "c.png": 3, "d é.png": 4, "café.png": 5, "f.png": 6}
+    assert listing.unnamed == ["b.png", "g.png", "sub/a.png"]
+
+
 def test_without_metadata_captions_come_from_text_files(tmp_path: Path) -> None:
     folder = _folder(tmp_path, "a.png b.jpg .hidden.png")
     (folder / "a.txt").write_text("a fox\n", "utf-8-sig")
@@ -279,7 +295,7 @@ def _looks(count: int, first: int = 0) -> dict[str, Look]:
 
 def _split(looks: dict[str, Look], share: float = 0.15, seed: int = 0) -> set[str]:
     """The held-out files of a set with these looks."""
-    listing = Listing(tuple(Row(file, "t", None) for file in looks), tuple(looks), ())
+    listing = Listing(tuple(Row(file, "t", None) for file in looks), tuple(looks), (), {})
     return {record.file for record in records(listing, looks, holdout_share=share, seed=seed) if record.split == "holdout"}
 
 
@@ -299,7 +315,7 @@ def test_one_picture_more_moves_at_most_one_other() -> None:
 def test_copies_of_a_picture_and_rows_of_one_file_are_on_one_side(tmp_path: Path) -> None:
     looks = _looks(40)
     copies = {f"copy-{file}": seen for file, seen in looks.items()}
-    listing = Listing(tuple(Row(file, "t", None) for file in (*looks, *looks, *copies)), (), ())
+    listing = Listing(tuple(Row(file, "t", None) for file in (*looks, *looks, *copies)), (), (), {})
     split = records(listing, looks | copies, holdout_share=0.15, seed=0)
     sides = {sha: {record.split for record in split if record.sha256 == sha} for sha in {record.sha256 for record in split}}
     assert {len(side) for side in sides.values()} == {1}

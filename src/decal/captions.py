@@ -116,6 +116,11 @@ def fill(rows: Iterable[Row], settings: CaptionSettings) -> list[tuple[Row, str]
     ]
 
 
+def holds(text: str, words: Sequence[str], ending: str = "(e?s)?") -> bool:
+    """Whether one of the words stands in the text as a word of its own; with the ending of a plural too, unless another is given."""
+    return any(re.search(rf"(?<!\w){re.escape(word.casefold())}{ending}(?!\w)", text.casefold()) for word in words)
+
+
 def write(dataset: Path, captions: Mapping[str, str]) -> None:
     """Put captions into `metadata.jsonl` by file: into the file's rows without caption, or else into all its rows.
 

@@ -5,7 +5,6 @@ people would want to mend, a note what is good to know. Pictures are decoded in 
 ones; everything else is arithmetic on what was seen.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,14 @@ from itertools import groupby
 from pathlib import Path
 
 from decal import duplicates, pictures
-from decal.captions import Tokenizer
+from decal.captions import Tokenizer, holds
 from decal.dataset import METADATA, MIN_PICTURES_FOR_HOLDOUT, Listing, scan
 from decal.metadata import Row
 from decal.pictures import Look, PictureError
 from decal.presets import base_preset
 from decal.records import Finding, Level
 from decal.settings import CaptionSettings, Settings
-from decal.wording import counted
+from decal.wording import counted, printable
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 # Pillow decodes outside Python's lock, so threads use several cores without copies of the process.
@@ -80,8 +79,8 @@ def summary(findings: Sequence[Finding]) -> list[str]:
     lines: list[str] = []
     for kind in (kinds[key] for key in sorted(kinds, key=lambda key: key[0])):
         for remedy, same in groupby(kind[:MAX_LINES], key=lambda finding: finding.remedy):
-            lines += [f"  {finding.level:8} {_name(finding):{column}}  {_printable(finding.reason)}".rstrip() for finding in same]
-            lines.append(f"{indent}-> {_printable(remedy)}")
+            lines += [f"  {finding.level:8} {_name(finding):{column}}  {printable(finding.reason)}".rstrip() for finding in same]
+            lines.append(f"{indent}-> {printable(remedy)}")
         if len(kind) > MAX_LINES:
             lines.append(f"{indent}... and {len(kind) - MAX_LINES:,} more like this")
     return lines
@@ -135,7 +134,7 @@ def alike(looks: Mapping[str, Look]) -> Iterator[Finding]:
 def caption_there(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Finding]:
     """Rows without a caption, or with an empty one."""
     del settings
-    remedy = "decal caption  writes captions from file names; or add one by hand."
+    remedy = "decal caption  takes captions from .txt files and file names; or add one by hand."
     for row in rows:
         if row.caption is None:
             yield _finding("error", "no_caption", row.file, "has no caption", remedy, row.line)
@@ -162,7 +161,7 @@ def caption_words(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Fi
     kinds, styles = settings.kind_words, settings.style_words or ("style", *([keyword] if keyword else []))
     for row in _captioned(rows):
         text = row.caption or ""
-        if keyword and not _holds(text, (keyword,), ending=""):
+        if keyword and not holds(text, (keyword,), ending=""):
             reason = f"the keyword {keyword} is not in {_short(text)}"
             yield _finding(
                 "error",
@@ -172,11 +171,11 @@ def caption_words(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Fi
                 f"Add {keyword} to the caption; `decal caption --add-keyword` puts it before all that lack it.",
                 row.line,
             )
-        if kinds and not _holds(text, kinds):
+        if kinds and not holds(text, kinds):
             reason = f"no kind of picture ({', '.join(kinds)}) in {_short(text)}"
             yield _finding("warning", "no_kind_word", row.file, reason, "Add one of caption.kind_words, or change that list.", row.line)
         # Without style words the keyword is one, and its absence has been told.
-        if not _holds(text, styles) and (settings.style_words or not keyword):
+        if not holds(text, styles) and (settings.style_words or not keyword):
             level: Level = "warning" if settings.style_words else "note"
             reason = f"no word for the style ({', '.join(styles)}) in {_short(text)}"
             yield _finding(level, "no_style_word", row.file, reason, "Add one, or set caption.style_words.", row.line)
@@ -225,11 +224,6 @@ def _captioned(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.caption is not None and row.caption.strip()]
 
 
-def _holds(text: str, words: Sequence[str], ending: str = "(e?s)?") -> bool:
-    """Whether one of the words stands in the text as a word of its own; with the ending of a plural too, unless another is given."""
-    return any(re.search(rf"(?<!\w){re.escape(word.casefold())}{ending}(?!\w)", text.casefold()) for word in words)
-
-
 def _finding(level: Level, check: str, file: str | None, reason: str, remedy: str, line: int | None = None) -> Finding:
     return Finding(level=level, check=check, file=file, line=line, reason=reason, remedy=remedy)
 
@@ -240,15 +234,10 @@ def _place(finding: Finding) -> tuple[int, str, int, str]:
 
 def _name(finding: Finding) -> str:
     """The file in its column, cut from the left, whose end tells more."""
-    name = _printable(finding.file or "")
+    name = printable(finding.file or "")
     return name if len(name) <= MAX_FILE_COLUMN else "..." + name[-(MAX_FILE_COLUMN - 3) :]
 
 
 def _short(text: str | None) -> str:
     words = text or ""
     return repr(words if len(words) <= 60 else words[:57] + "...")
-
-
-def _printable(text: str) -> str:
-    """Text that cannot move the cursor or colour the terminal: captions and names come from strangers."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from decal.errors import DataError, DecalError, SettingsError, StoppedError
-from decal.wording import counted
+from decal.wording import counted, printable
 
 if TYPE_CHECKING:
     from decal.events import Event
@@ -116,18 +116,17 @@ def caption(
     add_keyword: Annotated[bool, typer.Option("--add-keyword", help="Also put the keyword before captions that lack it.")] = False,
     json: Json = False,
 ) -> None:
-    """Give pictures without caption one made from their file name."""
+    """Give pictures without caption that of the .txt file beside them, or one made from their file name."""
     from decal import workflow
     from decal.project import open_project
 
     at = open_project(folder)
-    filled = workflow.caption(at, workflow.settings_of(at, changes), adds_keyword=add_keyword)
-    for row in filled:
-        print(dumps({"file_name": row.file, "text": row.caption}) if json else f"  {row.file:28} {row.caption}")
-    left = workflow.without_caption(at)
+    captioned = workflow.caption(at, workflow.settings_of(at, changes), adds_keyword=add_keyword)
+    for file, text in captioned.written.items():
+        print(dumps({"file_name": file, "text": text}) if json else f"  {printable(file):28} {printable(text)}")
     if not json:
-        print(f"{counted(len(filled), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
-        if left:
+        print(f"{counted(len(captioned.written), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
+        if left := captioned.without:
             print(f"{counted(len(left), 'picture')} still without: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}")
             print(f'  their names say nothing; write their "text" into {at.dataset / "metadata.jsonl"}')
     _next(f"decal check {quote(str(folder))}", json)

@@ -6,19 +6,18 @@ generator, so that adding a picture moves few others, and pictures that look the
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from decal import duplicates
-from decal.intake import Brought, bring_in
-from decal.metadata import METADATA, Row, fault, is_utf8, read_row, text_lines
+from decal.intake import Brought, bring_in, sidecar
+from decal.metadata import METADATA, Row, fault, is_utf8, read_row, seem_named, text_lines
 from decal.pictures import SUFFIXES, Look
 from decal.records import Finding, Record, Split
 
-__all__ = ["METADATA", "Brought", "Listing", "Row", "bring_in", "records", "scan"]
+__all__ = ["METADATA", "Brought", "Listing", "Row", "bring_in", "records", "scan", "sidecar"]
 
 # Fewer held-out pictures than this say nothing, and a set of fewer than twice as many cannot spare them.
 MIN_HOLDOUT = 6
@@ -31,11 +30,19 @@ class Listing:
 
     rows: those whose file is there, in the order of the metadata. files: every picture below `dataset/`, sorted, relative, with `/`.
     faults: what is wrong with the metadata, in the order of its lines, then files without a row.
+    broken: pictures whose own line, as far as can be told, cannot be used, with its number; some may have a second one among the rows.
     """
 
     rows: tuple[Row, ...]
     files: tuple[str, ...]
     faults: tuple[Finding, ...]
+    broken: Mapping[str, int]
+
+    @property
+    def unnamed(self) -> list[str]:
+        """The pictures that no line names, not even a broken one."""
+        named = {row.file for row in self.rows}
+        return [file for file in self.files if file not in named and file not in self.broken]
 
 
 def scan(folder: Path) -> Listing:
@@ -46,36 +53,33 @@ def scan(folder: Path) -> Listing:
     """
     files, unusable = _walk(folder)
     if not (folder / METADATA).is_file():
-        rows = tuple(Row(file, _sidecar(folder / file), None) for file in files)
-        return Listing(rows, tuple(files), tuple(unusable + _other_metadata(folder)))
+        rows = tuple(Row(file, sidecar(folder / file), None) for file in files)
+        return Listing(rows, tuple(files), tuple(unusable + _other_metadata(folder)), {})
     there = set(files)
-    lines = enumerate(text_lines((folder / METADATA).read_bytes()), start=1)
-    reads = [read_row(line, number) for number, line in lines if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text_lines((folder / METADATA).read_bytes()), start=1) if line.strip()]
+    reads = [read_row(line, number) for number, line in lines]
     named = {read.file for read in reads}
     unnamed = {_without_ending(file): file for file in files if file not in named}
+    unread = [line for line, read in zip(lines, reads, strict=True) if isinstance(read, Finding) and read.file == METADATA]
+    broken = seem_named(unread, files)
     kept: list[Row] = []
     faults: list[Finding] = []
     for read in reads:
         if isinstance(read, Row) and read.file not in there:
-            read = _missing(folder, read, unnamed) or read
+            near = unnamed.get(_without_ending(read.file))
+            read = _missing(folder, read, near) or read
+            if isinstance(read, Finding) and near is not None:
+                broken[near] = read.line or 0
         if isinstance(read, Row):
             kept.append(read)
-        else:
-            faults.append(read)
+            continue
+        faults.append(read)
+        if read.file in there:
+            broken[read.file] = read.line or 0
     # A link that a row names is told with the line of that row.
     faults = [found for found in unusable if found.file not in named] + faults
-    faults += [
-        Finding(
-            level="warning",
-            check="no_row",
-            file=file,
-            reason=f"has no line in {METADATA}, so it is not trained on",
-            remedy=f'Add the line {{"file_name": {json.dumps(file, ensure_ascii=False)}, "text": "..."}} or take the picture out.',
-        )
-        for file in files
-        if file not in named
-    ]
-    return Listing(tuple(kept), tuple(files), tuple(faults))
+    faults += [_no_row(file, broken.get(file)) for file in files if file not in named]
+    return Listing(tuple(kept), tuple(files), tuple(faults), broken)
 
 
 def records(listing: Listing, looks: Mapping[str, Look], *, holdout_share: float, seed: int) -> list[Record]:
@@ -139,10 +143,18 @@ def _walk(folder: Path) -> tuple[list[str], list[Finding]]:
     return sorted(files), faults
 
 
-def _missing(folder: Path, row: Row, unnamed: Mapping[str, str]) -> Finding | None:
+def _no_row(file: str, broken: int | None) -> Finding:
+    """What is wrong with a picture that no row names. broken: the number of a line that cannot be used and seems to be its."""
+    reason, remedy = f"has no line in {METADATA}", "decal caption  gives it a line with a caption; or take the picture out."
+    if broken is not None:
+        reason, remedy = f"has no line in {METADATA} but line {broken}, which cannot be used", f"Mend line {broken}."
+    return Finding(level="warning", check="no_row", file=file, reason=f"{reason}, so it is not trained on", remedy=remedy)
+
+
+def _missing(folder: Path, row: Row, near: str | None) -> Finding | None:
     """What is wrong with a row whose file is not among the pictures; None where it is there behind a link inside the folder.
 
-    unnamed: the pictures that no row names, by their name without ending and case.
+    near: a picture without a row whose name differs in case or ending.
     """
     path = folder / row.file
     if path.exists() and not path.resolve().is_relative_to(folder.resolve()):
@@ -152,7 +164,6 @@ def _missing(folder: Path, row: Row, unnamed: Mapping[str, str]) -> Finding | No
     if path.is_file():
         return fault("not_a_picture", row.file, row.line, f"has the ending {path.suffix!r}", f"Use one of {', '.join(SUFFIXES)}.")
     reason = f"is named in line {row.line} of {METADATA} but is not there"
-    near = unnamed.get(_without_ending(row.file))
     if near is not None:
         return fault("missing_file", row.file, row.line, reason, f"There is {near}; write the name exactly so.")
     # No caption is lost with it, so training can go on: whoever takes a picture out need not edit metadata.
@@ -174,10 +185,3 @@ def _other_metadata(folder: Path) -> list[Finding]:
     others = [name for name in ("metadata.csv", "metadata.parquet") if (folder / name).is_file()]
     remedy = f"Bring the folder in with  decal new FOLDER --from {folder}  or write {METADATA}."
     return [fault("other_metadata", name, None, f"is not read; captions come from {METADATA} here", remedy) for name in others]
-
-
-def _sidecar(picture: Path) -> str | None:
-    try:
-        return picture.with_suffix(".txt").read_text("utf-8-sig", errors="replace").strip()
-    except OSError:
-        return None

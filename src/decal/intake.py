@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from decal.errors import DataError
-from decal.metadata import METADATA, TEXT_KEYS, Row, is_utf8, leaves_folder, names_in, read_row, text_lines
+from decal.metadata import METADATA, TEXT_KEYS, Row, is_utf8, leaves_folder, read_row, seem_named, text_lines
 from decal.pictures import SUFFIXES
 from decal.project import staged_folder, writing
 from decal.records import Finding
-from decal.wording import counted
+from decal.wording import counted, printable
 
 CSV = "metadata.csv"
 # A hundred times the largest sets people train a LoRA on.
@@ -61,7 +61,7 @@ class Brought:
         parts += [f"{counted(self.faulty, 'line')} of {METADATA} cannot be used (decal check names them)"] if self.faulty else []
         parts += [f"{counted(self.ignored, 'other file')} ignored"] if self.ignored else []
         if self.left_outside:
-            some = ", ".join(name if name.isprintable() else ascii(name) for name in self.left_outside[:3])
+            some = ", ".join(printable(name) for name in self.left_outside[:3])
             parts.append(f"{counted(len(self.left_outside), 'link')} out of the source not followed ({some})")
         return ", ".join(parts)
 
@@ -145,9 +145,10 @@ def _rows(folder: Path, found: _Found) -> bytes:
     lines = [*text_lines(own), *rows]
     named = {name for line in lines if (name := _file_name(line)) is not None}
     # A picture whose own line cannot be used must not get a second one.
-    suspected = {name for line in lines if line.strip() and isinstance(read_row(line, 0), Finding) for name in names_in(line)}
+    faulty = [(0, line) for line in lines if line.strip() and isinstance(read_row(line, 0), Finding)]
+    named |= seem_named(faulty, found.pictures).keys()
     for file in found.pictures:
-        if file not in named and PurePosixPath(file).name not in suspected:
+        if file not in named:
             caption = sidecar(folder / file)
             rows.append(_line({"file_name": file} if caption is None else {"file_name": file, "text": caption}))
     return own + b"".join(row + b"\n" for row in rows)

@@ -6,7 +6,8 @@ that could lead out of its folder is refused as text already.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -65,15 +66,29 @@ def read_row(line: bytes, number: int) -> Row | Finding:
     return Row(file, text, number)
 
 
-def names_in(line: bytes) -> set[str]:
-    """All that may be the name of a file in a line that cannot be read, without folders: what stands in quotes, and words."""
+def seem_named(lines: Iterable[tuple[int, bytes]], files: Sequence[str]) -> dict[str, int]:
+    """The files that lines which cannot be read seem to be about, with the line's number: by the whole path, or else by the last part."""
+    there = set(files)
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        by_name[PurePosixPath(file).name].append(file)
+    named: dict[str, int] = {}
+    for number, line in lines:
+        pieces = _pieces(line)
+        meant = pieces & there or {file for piece in pieces for file in by_name.get(piece.rpartition("/")[2], ())}
+        named |= dict.fromkeys(sorted(meant), number)
+    return named
+
+
+def _pieces(line: bytes) -> set[str]:
+    """All that may be a path in a line that cannot be read: what stands between quotes, and single words."""
     data = line.replace(b"\0", b"")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda escape: chr(int(escape.group(1), 16)), text)
-    return {piece.replace("\\", "/").rpartition("/")[2] for pattern in (r'"', r"[\s\"'{}:,]+") for piece in re.split(pattern, text)}
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda escape: chr(int(escape.group(1), 16)), text).replace("\\", "/")
+    return {*text.split('"'), *text.split("'"), *re.split(r"[\s\"'{}:,]+", text)}
 
 
 @dataclass(frozen=True)

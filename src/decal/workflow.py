@@ -97,27 +97,40 @@ def check(at: Project, settings: Settings) -> Checked:
     return checked
 
 
-def caption(at: Project, settings: Settings, *, adds_keyword: bool) -> list[Row]:
-    """Give pictures without caption one made from their file name; the rows that were changed.
+@dataclass(frozen=True)
+class Captioned:
+    """What `caption` did. written: captions by file. without: pictures that still have none, because their names say nothing."""
 
+    written: dict[str, str]
+    without: list[str]
+
+
+def caption(at: Project, settings: Settings, *, adds_keyword: bool) -> Captioned:
+    """Give pictures without caption the one of the `.txt` file beside them, or one made from their file name.
+
+    A picture whose own line of the metadata cannot be used is left alone, with a warning: a second line would hide the first.
     adds_keyword: also put the keyword in front of captions that lack it.
     """
-    rows, keyword = dataset.scan(at.dataset).rows, settings.caption.keyword
-    filled = [Row(row.file, text, row.line) for row, text in captions.fill(rows, settings.caption)]
+    keyword = settings.caption.keyword
     if adds_keyword and not keyword:
         raise SettingsError(f"There is no keyword to add.\nWrite caption.keyword in {at.settings}.")
+    listing = dataset.scan(at.dataset)
+    there = {row.file: row.caption for row in listing.rows if row.caption and row.caption.strip()}
+    rows = [row for row in listing.rows if not (row.caption or "").strip() and row.file not in listing.broken]
+    bare = [*rows, *(Row(file, None, None) for file in listing.unnamed)]
+    beside = {row.file: text for row in bare if (text := dataset.sidecar(at.dataset / row.file))}
+    made = {row.file: text for row, text in captions.fill([row for row in bare if row.file not in beside], settings.caption)}
+    written = beside | made
     if adds_keyword:
-        lacking = [row for row in rows if row.caption and keyword.lower() not in row.caption.lower()]
-        filled += [Row(row.file, f"{keyword} style, {row.caption}", row.line) for row in lacking]
-    if filled:
+        lacking = {file: text for file, text in (there | beside).items() if not captions.holds(text, [keyword], ending="")}
+        written |= {file: f"{keyword} style, {text}" for file, text in lacking.items()}
+    if written:
         with project.lock(at.folder / "metadata", "captioning"):
-            captions.write(at.dataset, {row.file: row.caption or "" for row in filled})
-    return filled
-
-
-def without_caption(at: Project) -> list[str]:
-    """The pictures that have no caption."""
-    return [row.file for row in dataset.scan(at.dataset).rows if not row.caption]
+            captions.write(at.dataset, written)
+    left = [f"{file} (line {line})" for file, line in listing.broken.items() if file not in there]
+    if left:
+        logger.warning("left without caption, because the line of their own cannot be used; decal check says why: %s", ", ".join(left))
+    return Captioned(written, [row.file for row in bare if row.file not in written])
 
 
 @dataclass(frozen=True)
