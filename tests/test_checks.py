@@ -168,6 +168,14 @@ def test_a_group_joins_pictures_that_are_alike_through_others(tmp_path: Path) ->
     assert (ends, duplicates.groups(looks)) == ([], [("0", "1", "2", "3", "4")])
 
 
+def test_text_files_that_say_something_else_than_the_metadata_are_told(tmp_path: Path) -> None:
+    folder = _set(tmp_path, {"a.png": GOOD, "b.png": GOOD, "c.png": None, "d.png": GOOD})
+    for name, text in {"a": GOOD, "b": "a bear", "c": "a cat", "d": "a red fox"}.items():
+        (folder / f"{name}.txt").write_text(f"{text}\n")
+    found = [(finding.file, finding.remedy) for finding in _run(folder).findings if finding.check == "sidecar"]
+    assert found == [("b.png", "Write it into the line, or delete the .txt file."), ("c.png", "decal caption  takes it up.")]
+
+
 def test_missing_empty_and_repeated_captions_are_told(tmp_path: Path) -> None:
     folder = _set(tmp_path, {"a.png": None, "b.png": "  ", "c.png": GOOD, "d.png": GOOD.upper(), "e.png": f" {GOOD}"})
     assert _found(folder)[:3] == [

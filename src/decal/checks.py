@@ -14,7 +14,7 @@ from pathlib import Path
 
 from decal import duplicates, pictures
 from decal.captions import Tokenizer, holds
-from decal.dataset import METADATA, MIN_PICTURES_FOR_HOLDOUT, Listing, scan
+from decal.dataset import METADATA, MIN_PICTURES_FOR_HOLDOUT, Listing, scan, sidecar
 from decal.metadata import Row
 from decal.pictures import Look, PictureError
 from decal.presets import base_preset
@@ -63,6 +63,7 @@ def run(folder: Path, settings: Settings, *, workers: int = THREADS) -> Checked:
         found += check(looks)
     for row_check in ROW_CHECKS:
         found += row_check(listing.rows, settings.caption)
+    found += sidecars(folder, listing)
     found += too_long(listing.rows, settings.base.model)
     found += set_size(listing.files, settings)
     return Checked(tuple(sorted(found, key=_place)), looks, listing)
@@ -140,6 +141,24 @@ def caption_there(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Fi
             yield _finding("error", "no_caption", row.file, "has no caption", remedy, row.line)
         elif not row.caption.strip():
             yield _finding("error", "empty_caption", row.file, "has an empty caption", remedy, row.line)
+
+
+def sidecars(folder: Path, listing: Listing) -> Iterator[Finding]:
+    """`.txt` files beside pictures that say what `metadata.jsonl` does not; only the latter is trained on."""
+    if not (folder / METADATA).is_file():
+        return
+    captions = {row.file: " ".join((row.caption or "").split()) for row in listing.rows}
+    for file in listing.files:
+        text, caption = sidecar(folder / file), captions.get(file, "")
+        if not text or text in caption:
+            continue
+        name = Path(file).with_suffix(".txt").name
+        if caption:
+            reason = f"{name} says {_short(text)}, but its line in {METADATA} says {_short(caption)}, which is what is trained on"
+            yield _finding("warning", "sidecar", file, reason, "Write it into the line, or delete the .txt file.")
+        else:
+            reason = f"{name} is not trained on, only captions in {METADATA} are"
+            yield _finding("warning", "sidecar", file, reason, "decal caption  takes it up.")
 
 
 def caption_repeated(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Finding]:
