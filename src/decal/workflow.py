@@ -320,10 +320,14 @@ def _records(at: Project, settings: Settings, checked: Checked) -> list[Record]:
     """The pictures to train on. Raises DataError where the check finds errors that are not to be left out."""
     errors = [finding for finding in checked.findings if finding.level == "error"]
     faulty = {finding.file for finding in errors if finding.file is not None}
-    if errors and (settings.data.faulty == "refuse" or None in {finding.file for finding in errors}):
+    is_of_the_set = any(finding.file is None for finding in errors)
+    if errors and (settings.data.faulty == "refuse" or is_of_the_set):
+        without = (
+            ', or train without those pictures: for this call with  --set data.faulty="leave out"  '
+            f'and always with  faulty = "leave out"  under [data] in {at.settings}'
+        )
         raise DataError(
-            f"{counted(len(errors), 'error')} in {at.dataset}, nothing was trained.\n"
-            'Mend them, or train without those pictures:  --set data.faulty="leave out"'
+            f"{counted(len(errors), 'error')} in {at.dataset}, nothing was trained.\nMend them{'' if is_of_the_set else without}."
         )
     looks = {file: look for file, look in checked.looks.items() if file not in faulty}
     records = dataset.records(checked.listing, looks, holdout_share=settings.data.holdout_share, seed=settings.train.seed)
