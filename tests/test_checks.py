@@ -90,6 +90,15 @@ def test_small_pictures_are_warnings_and_those_below_half_are_errors(tmp_path: P
     assert found[1].remedy == "Replace it, or lower data.resolution to 24."
 
 
+def test_a_lower_resolution_is_offered_only_where_a_third_of_the_pictures_are_too_small(tmp_path: Path) -> None:
+    folder = _set(tmp_path, {f"{number}.png": f"{GOOD} {number}" for number in range(4)})
+    remedies = []
+    for small in ("0.png", "1.png"):
+        _noise(9).resize((40, 40)).save(folder / small)
+        remedies.append([finding.remedy for finding in _run(folder).findings if finding.check == "small"])
+    assert remedies == [["Replace it or leave it out."], ["Replace it, or lower data.resolution to 40."] * 2]
+
+
 def test_the_side_that_counts_depends_on_how_pictures_become_square(tmp_path: Path) -> None:
     folder = _set(tmp_path, {"a.png": GOOD})
     _noise(0).resize((64, 24)).save(folder / "a.png")

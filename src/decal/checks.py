@@ -89,14 +89,15 @@ def summary(findings: Sequence[Finding]) -> list[str]:
 
 def tiny(looks: Mapping[str, Look], resolution: int, fit: str) -> Iterator[Finding]:
     """Pictures that must be enlarged; below half of the training size, where three of four pixels would be invented, it is an error."""
-    for file, look in looks.items():
-        size = look.width_px, look.height_px
-        side = max(size) if fit == "pad" else min(size)
-        if side >= resolution:
-            continue
+    decides = max if fit == "pad" else min
+    sides = {file: decides(look.width_px, look.height_px) for file, look in looks.items()}
+    too_small = {file: side for file, side in sides.items() if side < resolution}
+    # One tiny picture is no reason to train all the others on fewer pixels.
+    are_many = 3 * len(too_small) >= len(looks)
+    for file, side in too_small.items():
         lower = side // 8 * 8
-        remedy = "Replace it" + (f", or lower data.resolution to {lower}." if lower >= 16 else ".")
-        measured = f"{size[0]} x {size[1]} px, "
+        remedy = f"Replace it, or lower data.resolution to {lower}." if are_many and lower >= 16 else "Replace it or leave it out."
+        measured = f"{looks[file].width_px} x {looks[file].height_px} px, "
         if 2 * side < resolution:
             yield _finding("error", "tiny", file, f"{measured}less than half the training size {resolution} x {resolution} px", remedy)
         else:
