@@ -4,6 +4,7 @@ A setting that `decal.toml` leaves out takes its value from the base's row here,
 a project to another model with numbers that suit it. Each number has its source beside it.
 """
 
+import difflib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -126,6 +127,15 @@ def as_folder(model: str) -> Path | None:
     """The full path of a base that is named by its folder; a short name wins over a folder that happens to be called so."""
     folder = Path(model).expanduser()
     return folder.resolve() if model not in BASES and folder.is_dir() else None
+
+
+def why_unknown(model: str) -> str | None:
+    """What is wrong with the name of a base that is no known one, no folder and, without a /, no hub id; None where it may be right."""
+    if "/" in model or model in BASES or as_folder(model) is not None:
+        return None
+    near = difflib.get_close_matches(model.casefold(), BASES, n=1)
+    told = f'Did you mean "{near[0]}"?' if near else f"There are {', '.join(BASES)}, hub ids (owner/name) and folders."
+    return f'"{model}" is no base that Decal knows, and no folder here. {told}'
 
 
 def _read_folder(preset: BasePreset, folder: Path) -> BasePreset:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from decal.errors import SettingsError
-from decal.presets import DEAD_IDS, Targets, base_preset
+from decal.presets import DEAD_IDS, Targets, base_preset, why_unknown
 from decal.wording import counted
 
 # What the settings are called in diffusers' scripts and in sd-scripts.
@@ -188,6 +188,8 @@ class Settings(Section):
             problems.append(
                 f'base.model = "{self.base.model}" has left the hub. Write "{DEAD_IDS[self.base.model]}", a mirror of the same weights.'
             )
+        if (why := why_unknown(self.base.model)) is not None:
+            problems.append(f"base.model = {why}")
         if problems:
             raise ValueError("\n".join(problems))
         return self
