@@ -327,6 +327,21 @@ def test_draw_writes_one_picture_a_seed_and_image_to_image_keeps_the_shape(call:
     assert Image.open(made / "runs" / "run-01" / drawn[2].file).size == (64, 40)
 
 
+def test_a_prompt_without_the_keyword_is_drawn_with_a_warning_and_an_empty_one_is_refused(
+    call: Call, made: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert call("train", made)[0] == 0
+    warned = []
+    for words in (["a boat"], ["a boat", "--checkpoint", "0"], ["a boat", "--lora-strength", "0"], ["a Zorb boat"]):
+        caplog.clear()
+        assert call("draw", words[0], made, *words[1:])[0] == 0
+        warned.append("lacks the keyword zorb" in caplog.text)
+    assert warned == [True, False, False, False]
+    code, _, err = call("draw", "  ", made)
+    assert code == 2
+    assert "The prompt is empty" in err
+
+
 def test_too_little_strength_for_one_step_is_refused(call: Call, made: Path, tmp_path: Path) -> None:
     assert call("train", made)[0] == 0
     Image.new("RGB", (64, 64)).save(tmp_path / "start.png")

@@ -259,9 +259,14 @@ class Wish:
 
 
 def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish: Wish, stop: Stop) -> Iterator[Event]:
-    """Draw pictures of one prompt with a checkpoint, from noise or from a picture."""
+    """Draw pictures of one prompt with a checkpoint, from noise or from a picture; warns where nothing in the prompt calls the LoRA."""
+    if not wish.prompt.strip():
+        raise SettingsError('The prompt is empty.\nSay what to draw, for instance  decal draw "KEYWORD style sticker of a boat"')
     run, resolved, checkpoints = _trained(at, settings, choice)
     step = 0 if step == 0 else _chosen(checkpoints, step).step
+    keyword, is_on = resolved.caption.keyword.strip(), step != 0 and wish.lora_strength != 0
+    if keyword and is_on and not captions.holds(wish.prompt, [keyword], ending=""):
+        logger.warning("the prompt lacks the keyword %s, so the LoRA may hardly show", keyword)
     side = resolved.data.resolution
     images: dict[str, Image.Image] = {}
     size, source = (side, side), None
