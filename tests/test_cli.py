@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from decal import cli, project
+from decal.overview import Overview
+from decal.presets import BASES
 from decal.records import Finding, Generation, Record
 
 Call = Callable[..., tuple[int, str, str]]
@@ -388,6 +390,16 @@ def test_show_says_what_is_there_and_what_comes_next(call: Call, made: Path) -> 
     out = call("show", made)[1]
     assert "6 of 6 steps, 3 checkpoints" in out
     assert out.splitlines()[-1] == f"next: decal compare {made}"
+
+
+def test_show_and_presets_give_their_records(call: Call, made: Path) -> None:
+    assert call("check", made)[0] == 0
+    seen = Overview.model_validate_json(call("show", made, "--json")[1])
+    assert (seen.pictures, seen.captions, seen.errors, seen.runs) == (16, 16, 0, ())
+    assert seen.next == f"decal train {made}"
+    lines = [json.loads(line) for line in call("presets", "--json")[1].splitlines()]
+    assert [line["base"] for line in lines if "base" in line] == list(BASES)
+    assert {line["setting"]: line["default"] for line in lines if "setting" in line}["data.faulty"] == '"refuse"'
 
 
 @pytest.mark.slow

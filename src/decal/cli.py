@@ -227,12 +227,13 @@ def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.
 
 
 @app.command()
-def show(folder: Folder = HERE) -> None:
+def show(folder: Folder = HERE, json: Json = False) -> None:
     """Say what is in a project, and what comes next."""
     from decal import overview
-    from decal.project import open_project
+    from decal.project import open_project, to_json
 
-    for line in overview.show(open_project(folder)):
+    seen = overview.look(open_project(folder))
+    for line in [to_json(seen)] if json else overview.show(seen):
         print(line)
 
 
@@ -252,11 +253,11 @@ def doctor(folder: Annotated[Path, typer.Argument(help="Where projects are to li
 
 
 @app.command()
-def presets() -> None:
+def presets(json: Json = False) -> None:
     """List every setting of decal.toml with its default and what it does, and what is known of the bases."""
     from decal import overview
 
-    for line in overview.presets():
+    for line in overview.preset_records() if json else overview.presets():
         print(line)
 
 

@@ -1,13 +1,16 @@
 """A project in a few lines: what the check found, what a run is about, what is there and what comes next. Only reads."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path, PurePosixPath
 from shlex import quote
 
 from decal import checks, dataset, project, runs
 from decal.checks import Checked
 from decal.presets import BASES, base_preset
 from decal.project import Project, Run
-from decal.records import Finding, Generation
+from decal.records import Checkpoint, Finding, Generation, Line
 from decal.settings import Resolved, fields, options, read, resolve
 from decal.wording import counted
 
@@ -32,39 +35,95 @@ def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str
     )
 
 
-def show(at: Project) -> list[str]:
-    """What is in a project and what comes next, as lines to print."""
+class RunOverview(Line):
+    """How far a run is. step: the last one done. pictures: drawn with `compare`, `grid` and `draw`. sheets: relative to the project."""
+
+    name: str
+    begun: str
+    step: int
+    steps: int
+    checkpoints: tuple[Checkpoint, ...]
+    pictures: int
+    sheets: tuple[str, ...]
+
+
+class Overview(Line):
+    """What is in a project. errors, other_findings: of the last check; None before the first. next: what to do next."""
+
+    folder: str
+    pictures: int
+    captions: int
+    keyword: str
+    base: str
+    errors: int | None
+    other_findings: int | None
+    runs: tuple[RunOverview, ...]
+    next: str
+
+
+def look(at: Project) -> Overview:
+    """What is in a project and what comes next."""
     settings = read(at.settings)
     listing = dataset.scan(at.dataset)
-    captioned = sum(bool(row.caption) for row in listing.rows)
-    keyword = settings.caption.keyword or "(none)"
-    there = f"{counted(len(listing.files), 'picture')}, {counted(captioned, 'caption')}"
-    lines = [f"{at.folder}: {there}, keyword {keyword}, base {settings.base.model}"]
-    following = f"decal check {quote(str(at.folder))}" if captioned >= len(listing.files) else f"decal caption {quote(str(at.folder))}"
+    captioned = sum(bool((row.caption or "").strip()) for row in listing.rows)
+    folder = quote(str(at.folder))
+    following = f"decal check {folder}" if captioned >= len(listing.files) else f"decal caption {folder}"
+    errors = others = None
     if at.findings.exists():
-        findings = project.read(at.findings, Finding)
-        errors = sum(finding.level == "error" for finding in findings)
-        lines.append(f"  check     {counted(errors, 'error')}, {counted(len(findings) - errors, 'other finding')}")
-        following = f"decal train {quote(str(at.folder))}" if not errors else f"mend the errors, then  {following}"
-    for one in at.runs():
-        about, steps, checkpoints = runs.about(one), project.read_steps(one.steps), runs.checkpoints(one)
-        done = steps[-1].step if steps else 0
-        drawn = len(project.read(one.generations, Generation))
-        of = about.settings.train.steps
-        made = f"{counted(len(checkpoints), 'checkpoint')}, {counted(drawn, 'picture')}"
-        lines.append(f"  {one.name}    {done} of {counted(of, 'step')}, {made}, begun {about.begun}")
-        for checkpoint in checkpoints:
+        levels = [finding.level for finding in project.read(at.findings, Finding)]
+        errors = levels.count("error")
+        others = len(levels) - errors
+        following = f"mend the errors, then  {following}" if errors else f"decal train {folder}"
+    known = [_look_at_run(at, run) for run in at.runs()]
+    if known and known[-1].step < known[-1].steps:
+        following = f"decal train {folder}{options(resolve(settings, 1), runs.about(at.runs()[-1]).settings)}"
+    elif known:
+        drawn = {PurePosixPath(sheet).name.partition("-")[0] for sheet in known[-1].sheets}
+        following = f"decal compare {folder}"
+        if "grid" in drawn:
+            following = f'decal draw "..." {folder}'
+        elif "compare.png" in drawn:
+            following = f"decal grid {folder}"
+    return Overview(
+        folder=str(at.folder),
+        pictures=len(listing.files),
+        captions=captioned,
+        keyword=settings.caption.keyword,
+        base=settings.base.model,
+        errors=errors,
+        other_findings=others,
+        runs=tuple(known),
+        next=following,
+    )
+
+
+def _look_at_run(at: Project, run: Run) -> RunOverview:
+    about, steps = runs.about(run), project.read_steps(run.steps)
+    return RunOverview(
+        name=run.name,
+        begun=about.begun,
+        step=steps[-1].step if steps else 0,
+        steps=about.settings.train.steps,
+        checkpoints=tuple(runs.checkpoints(run)),
+        pictures=len(project.read(run.generations, Generation)),
+        sheets=tuple(path.relative_to(at.folder).as_posix() for path in sorted(run.sheets.glob("*.png"))),
+    )
+
+
+def show(seen: Overview) -> list[str]:
+    """What is in a project and what comes next, as lines to print."""
+    there = f"{counted(seen.pictures, 'picture')}, {counted(seen.captions, 'caption')}"
+    lines = [f"{seen.folder}: {there}, keyword {seen.keyword or '(none)'}, base {seen.base}"]
+    if seen.errors is not None and seen.other_findings is not None:
+        lines.append(f"  check     {counted(seen.errors, 'error')}, {counted(seen.other_findings, 'other finding')}")
+    for run in seen.runs:
+        made = f"{counted(len(run.checkpoints), 'checkpoint')}, {counted(run.pictures, 'picture')}"
+        lines.append(f"  {run.name}    {run.step} of {counted(run.steps, 'step')}, {made}, begun {run.begun}")
+        for checkpoint in run.checkpoints:
             loss = "-" if checkpoint.holdout_loss is None else f"{checkpoint.holdout_loss:.4f}"
             lines.append(f"    step {checkpoint.step:6}  held-out loss {loss}")
-        lines += [f"    {path}" for path in sorted(one.sheets.glob("*.png"))]
-        following = f"decal compare {quote(str(at.folder))}"
-        if done < of:
-            following = f"decal train {quote(str(at.folder))}{options(resolve(settings, 1), about.settings)}"
-        elif any(one.sheets.glob("grid-*.png")):
-            following = f'decal draw "..." {at.folder}'
-        elif (one.sheets / "compare.png").exists():
-            following = f"decal grid {quote(str(at.folder))}"
-    return [*lines, f"next: {following}"]
+        lines += [f"    {Path(seen.folder) / sheet}" for sheet in run.sheets]
+    return [*lines, f"next: {seen.next}"]
 
 
 def presets() -> list[str]:
@@ -82,3 +141,10 @@ def presets() -> list[str]:
             f"steps {preset.steps}, checkpoint_every {preset.checkpoint_every}",
         ]
     return lines
+
+
+def preset_records() -> list[str]:
+    """The same as JSON lines: one a setting, then one a base."""
+    settings = [{"setting": name, "default": default, "help": meaning} for name, default, meaning in fields()]
+    bases = [{"base": name} | asdict(base_preset(name)) for name in BASES]
+    return [dumps(line, sort_keys=True, ensure_ascii=False) for line in (*settings, *bases)]
