@@ -25,7 +25,7 @@ def findings(at: Project, checked: Checked) -> list[str]:
 def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str, reached: int) -> str:
     """What a training is about to do, with what."""
     train = resolved.train
-    kept = f"{counts['holdout']} held out" if counts["holdout"] else "none held out (fewer than 12), so there is no held-out loss"
+    kept = f"{counts['holdout']} held out" if counts["holdout"] else "none held out, so there is no held-out loss"
     begin = f"going on from step {reached}" if reached else "from the beginning"
     return (
         f"{run.folder}: {counted(train.steps, 'step')} of {train.batch * train.accumulation} on {counted(counts['train'], 'picture')}, "
