@@ -28,7 +28,7 @@ def base_of(tiny: Path) -> StableDiffusion:
 
 def fill(tiny: Path, folder: Path, **change: object) -> tuple[list[int], Cache]:
     cache = Cache(folder.parent / "cache", base_of(tiny), data_of(**change))
-    return list(cache.fill(folder, records_of(folder))), cache
+    return [event.done for event in cache.fill(folder, records_of(folder))], cache
 
 
 def examples_of(tiny: Path, folder: Path, budget: int = 2**30) -> Examples:
@@ -43,27 +43,27 @@ def test_what_is_cached_is_what_the_vae_gives(tiny: Path, folder: Path) -> None:
 
 
 def test_a_second_filling_encodes_nothing(tiny: Path, folder: Path) -> None:
-    assert fill(tiny, folder)[0] == [8, 16]
+    assert fill(tiny, folder)[0] == [0, 8, 16]
     assert fill(tiny, folder)[0] == []
 
 
 def test_an_edited_picture_is_encoded_anew_and_no_other(tiny: Path, folder: Path) -> None:
     fill(tiny, folder)
     Image.new("RGB", (80, 80), "purple").save(folder / "red-circle.png")
-    assert fill(tiny, folder)[0] == [1]
+    assert fill(tiny, folder)[0] == [0, 1]
 
 
 @pytest.mark.parametrize("change", [{"ground": "black"}, {"fit": "crop"}, {"flip": False}, {"resolution": 32}])
 def test_another_preprocessing_is_another_key(change: dict[str, object], tiny: Path, folder: Path) -> None:
     fill(tiny, folder)
-    assert fill(tiny, folder, **change)[0] == [8, 16]
+    assert fill(tiny, folder, **change)[0] == [0, 8, 16]
 
 
 def test_a_torn_cache_file_is_made_again(tiny: Path, folder: Path) -> None:
     fill(tiny, folder)
     torn = sorted((folder.parent / "cache" / "pictures").glob("*"))[0]
     torn.write_bytes(torn.read_bytes()[:50])
-    assert fill(tiny, folder)[0] == [1]
+    assert fill(tiny, folder)[0] == [0, 1]
 
 
 def test_beyond_the_budget_the_batches_are_the_same(tiny: Path, folder: Path) -> None:

@@ -23,6 +23,7 @@ from decal import pictures
 from decal.bases import Base, Conditioning
 from decal.batches import Sample
 from decal.errors import DataError
+from decal.events import Progress
 from decal.project import fingerprint, write_bytes
 from decal.records import Record
 from decal.settings import ResolvedData
@@ -102,16 +103,17 @@ class Cache:
         self._pictures_key = fingerprint("pictures", 1, how, str(self._dtype), base.fingerprint("vae"))
         self._texts_key = fingerprint("texts", 1, str(base.dtype), base.fingerprint("text_encoder", "tokenizer"))
 
-    def fill(self, dataset: Path, records: Sequence[Record]) -> Iterator[int]:
-        """Encode the pictures that are not there yet; yields how many have been encoded so far.
+    def fill(self, dataset: Path, records: Sequence[Record]) -> Iterator[Progress]:
+        """Encode the pictures that are not there yet; yields how many of them have been, 0 first.
 
         Raises DataError that names a picture whose latents are not finite.
         """
         missing = list({record.sha256: record for record in records if not _is_whole(self._picture(record))}.values())
         for first in range(0, len(missing), ENCODE_BATCH):
-            chunk = missing[first : first + ENCODE_BATCH]
-            self._encode(dataset, chunk)
-            yield first + len(chunk)
+            yield Progress("encoding pictures", first, len(missing))
+            self._encode(dataset, missing[first : first + ENCODE_BATCH])
+        if missing:
+            yield Progress("encoding pictures", len(missing), len(missing))
 
     def examples(self, records: Sequence[Record], *, budget: int) -> Examples:
         """What `fill` made, ready to train on. budget: bytes that may be held on the device, if all of it fits."""

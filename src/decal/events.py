@@ -27,11 +27,11 @@ class Begun:
 
 @dataclass(frozen=True)
 class Progress:
-    """Work that takes a while: done of all."""
+    """Work that takes a while: done of all. all: 0 where it cannot be counted."""
 
     doing: str
-    done: int
-    all: int
+    done: int = 0
+    all: int = 0
 
 
 @dataclass(frozen=True)

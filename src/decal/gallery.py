@@ -115,6 +115,7 @@ def draw(
     if not missing:
         yield Told("  all of them are there already")
         return
+    yield Progress("loading the base")
     import torch
 
     from decal.bases import load, told_when_full
@@ -130,6 +131,7 @@ def draw(
     remedy = f"Draw fewer pictures at a time (now {batch}): lower compare.batch or grid.batch."
     with project.lock(run.generations, "drawing"), told_when_full("drawing", remedy):
         drawn = generate(base, missing, adapters=adapters, images=images or {}, batch=batch)
+        yield Progress("drawing", 0, len(missing))
         for done, generation in enumerate(album.keep(drawn), start=1):
             yield generation
             yield Progress("drawing", done, len(missing))

@@ -8,13 +8,14 @@ import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
@@ -23,6 +24,7 @@ from decal.wording import counted
 
 PLAIN_SECONDS = 5.0
 STEPS_TIMED = 50
+BAR_WIDTH, MIN_BAR_WIDTH = 24, 8
 
 
 class Display:
@@ -33,14 +35,10 @@ class Display:
         self._lists_pictures = lists_pictures
         self._console = Console(stderr=True)
         self._is_live = self._console.is_terminal and not json
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[told]}"),
-            console=self._console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=1, told="", visible=False)
+        # Without wrapping, so that a terminal that was made narrower does not fill with lines.
+        self._text = TextColumn("{task.description}", table_column=Column(no_wrap=True))
+        self._bar = Bar(self._text, console=self._console, transient=True)
+        self._doing = ""
         self._seconds: deque[float] = deque(maxlen=STEPS_TIMED)
         self._last_line = time.monotonic()
         self._begun: Begun | None = None
@@ -52,7 +50,8 @@ class Display:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self._bar.stop()
+        if self._is_live:
+            self._bar.stop()
 
     def show(self, events: Iterable[Event]) -> None:
         """Show every event as it comes."""
@@ -70,7 +69,7 @@ class Display:
                 self._begun = event
                 self._line(event.text)
             case Progress():
-                self._advance(event.doing, event.done, event.all, "", is_last=event.done == event.all)
+                self._advance(event.doing, event.done, event.all)
             case Checkpoint():
                 holdout = "" if event.holdout_loss is None else f"  held-out loss {event.holdout_loss:.4f}"
                 self._line(f"  checkpoint  step {event.step}{holdout}  {event.file}")
@@ -93,17 +92,31 @@ class Display:
         seconds = statistics.median(self._seconds)
         losses = [step.loss for step in steps if step.loss is not None]
         loss = f"loss {statistics.fmean(losses):.4f}" if losses else "loss not finite"
-        holdout = "" if self._holdout is None else f"  held-out {self._holdout:.4f}"
+        holdout = [] if self._holdout is None else [f"held-out {self._holdout:.4f}"]
         left = _clock(seconds * (self._begun.steps - last.step))
-        said = f"{loss}{holdout}  {1 / seconds:.2f} it/s  ETA {left}"
-        self._advance("training", last.step, self._begun.steps, said, is_last=last.step == self._begun.steps)
+        self._advance("training", last.step, self._begun.steps, f"ETA {left}", loss, *holdout, f"{1 / seconds:.2f} it/s")
 
-    def _advance(self, doing: str, done: int, of: int, said: str, *, is_last: bool) -> None:
+    def _advance(self, doing: str, done: int, of: int, *said: str) -> None:
+        """Show how far the work is. of: 0 where it cannot be counted. said: what else there is to tell, the most important first."""
+        parts = [f"{doing} {done}/{of}" if of else doing, *said]
+        is_new, self._doing = doing != self._doing, doing
         if self._is_live:
-            self._bar.update(self._task, description=doing, completed=done, total=of, told=said, visible=not is_last)
-        elif is_last or time.monotonic() - self._last_line > PLAIN_SECONDS:
+            self._draw(fit(parts, self._console.width), done, of, is_new=is_new)
+        elif is_new or done == of > 0 or time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
-            print(f"  {doing}  {done}/{of}  {said}".rstrip(), file=sys.stderr, flush=True)
+            print("  " + "  ".join(parts), file=sys.stderr, flush=True)
+
+    def _draw(self, text: str, done: int, of: int, *, is_new: bool) -> None:
+        """Redraw the live line: the text, after a bar where there is room for one."""
+        width = min(BAR_WIDTH, self._console.width - len(text) - 1)
+        self._bar.columns = (BarColumn(width), self._text) if width >= MIN_BAR_WIDTH else (self._text,)
+        if is_new:
+            # rich cannot make a task that counts into one that does not.
+            for task in self._bar.task_ids:
+                self._bar.remove_task(task)
+            self._bar.add_task(text, completed=done, total=of or None)
+        for task in self._bar.task_ids:
+            self._bar.update(task, description=text, completed=done)
 
     def _line(self, text: str) -> None:
         if self._is_live:
@@ -119,6 +132,16 @@ class Display:
         for line in lines:
             if isinstance(line, BaseModel):
                 print(to_json(line), flush=True)
+
+
+def fit(parts: Sequence[str], width: int) -> str:
+    """As many of the parts as fit on a line of that many columns, the first ones first."""
+    told = parts[0]
+    for part in parts[1:]:
+        if len(f"{told}  {part}") > width:
+            break
+        told = f"{told}  {part}"
+    return told
 
 
 def _clock(seconds: float) -> str:

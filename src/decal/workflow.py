@@ -152,6 +152,7 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
     if _is_done(at, settings, run):
         yield _nothing_to_train(run, "settings and pictures are as they were")
         return
+    yield Progress("looking at the pictures")
     checked = check(at, settings)
     yield Told("\n".join(overview.findings(at, checked)))
     records = _records(at, settings, checked)
@@ -164,6 +165,7 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
             if runs.is_complete(run, resolved):
                 yield _nothing_to_train(run, counted(resolved.train.steps, "step"))
                 return
+        yield Progress("loading the base")
         from decal import train as training
         from decal.bases import load, told_when_full
         from decal.cache import Cache
@@ -187,8 +189,9 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
         )
         with told_when_full("training", remedy):
             for encoded in cache.fill(at.dataset, records):
-                yield Progress("encoding pictures", encoded, len(records))
+                yield encoded
                 stop_if(stop, "the same command goes on")
+            yield Progress("encoding captions")
             budget = int(resolved.train.cache_gib * 2**30)
             holdout = cache.examples([record for record in records if record.split == "holdout"], budget=budget)
             rest = budget - holdout.size_bytes if holdout.is_resident else budget
@@ -197,6 +200,7 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
             yield from _validate_missing(run, base, resolved, album, prompts)
             base.release_encoders()
             task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop)
+            yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
             for event in training.tracked(training.train(base, task), run, resolved):
                 if isinstance(event, Checkpoint):
                     project.append(run.checkpoints, event)
@@ -441,22 +445,27 @@ def _validation_prompts(at: Project, resolved: Resolved) -> list[str]:
     return grid.read_prompts(at.compare_prompts)[:2] if at.compare_prompts.exists() else []
 
 
-def _validate(base: "Base", resolved: Resolved, album: gallery.Album, step: int, prompts: list[str]) -> Iterator[Generation]:
+def _validate(base: "Base", resolved: Resolved, album: gallery.Album, step: int, prompts: list[str]) -> Iterator[Progress | Generation]:
     """Draw the validation prompts with the adapter as it stands in training."""
     from decal.generate import generate_live
 
     cells = album.missing(_validation_cells(resolved, [step], prompts))
+    if cells:
+        yield Progress("drawing the validation prompts")
     yield from album.keep(generate_live(base, cells, batch=resolved.compare.batch))
     base.release_encoders()
 
 
-def _validate_missing(run: Run, base: "Base", resolved: Resolved, album: gallery.Album, prompts: list[str]) -> Iterator[Generation]:
+def _validate_missing(
+    run: Run, base: "Base", resolved: Resolved, album: gallery.Album, prompts: list[str]
+) -> Iterator[Progress | Generation]:
     """Draw what an attempt that was killed left out."""
     from decal.generate import generate
 
     whole = {step: run.folder / one.file for step, one in album.checkpoints.items() if runs.is_whole(run, one)}
     cells = album.missing(_validation_cells(resolved, list(whole), prompts))
     if cells:
+        yield Progress("drawing the validation prompts")
         yield from album.keep(generate(base, cells, adapters=whole, images={}, batch=resolved.compare.batch))
 
 
