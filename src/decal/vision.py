@@ -5,6 +5,7 @@ is drawn differently. The weights (2.5 MB, ImageNet) come with Decal, so it work
 are from. Pictures are squeezed to one square and not cropped: what a crop cuts off may be the only difference between two pictures.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -154,7 +155,7 @@ def style_of(seen: dict[str, Tensor], pixels: Tensor) -> Tensor:
     """
     textures = [functional.normalize(seen[layer].std(dim=(2, 3), correction=0)) for layer in STYLE_LAYERS]
     parts = [functional.normalize(torch.cat(textures, dim=1)), colours_of(pixels).sqrt(), edges_of(pixels).sqrt()]
-    return torch.cat(parts, dim=1) / len(parts) ** 0.5
+    return torch.cat(parts, dim=1) / math.sqrt(len(parts))
 
 
 def colours_of(pixels: Tensor) -> Tensor:
