@@ -2,9 +2,7 @@
 
 None of them may be used to teach or choose a base, its sample, a preset or a default; `DEVELOPMENT_PACK` is there for that. They are unlike
 the seven packs of the base and unlike each other: black silhouettes, cartoons with an outline and a shadow, angular blue line drawings.
-The tables below say which icon shows which concept; they were made by looking at each picture. Sheets of them all:
-
-    python benchmarks/mini/run.py --data DATA --work FOLDER --only styles
+The tables below say which icon shows which concept; they were made by looking at each picture, and run.py draws a sheet of each.
 """
 
 import numpy as np
