@@ -1,4 +1,6 @@
-from decal.batches import Order, seed_for
+from collections import Counter
+
+from decal.batches import Order, lowest_terms, seed_for
 
 
 def order(**change: object) -> Order:
@@ -45,3 +47,21 @@ def test_epochs_are_counted_from_zero() -> None:
 
 def test_seeds_for_different_purposes_differ() -> None:
     assert len({seed_for(0, what, step) for what in ("noise", "order") for step in range(1000)}) == 2000
+
+
+def test_a_picture_comes_as_often_as_it_is_repeated() -> None:
+    seen = [sample.index for step in range(1, 13) for sample in order(pictures=3, repeats=(1, 3, 2)).at(step)]  # eight epochs of 6
+    assert [Counter(seen[epoch * 6 : epoch * 6 + 6]) for epoch in range(8)] == [{0: 1, 1: 3, 2: 2}] * 8
+    assert order(pictures=3, repeats=(1, 3, 2)).epoch(3) == 1
+
+
+def test_only_the_ratio_of_repeats_matters() -> None:
+    assert (lowest_terms([10, 20, 10]), lowest_terms([10, 10]), lowest_terms([1, 1]), lowest_terms([])) == ((1, 2, 1), (), (), ())
+
+
+def test_each_showing_of_a_picture_draws_a_caption_and_none_depends_on_the_batch() -> None:
+    small = [sample.draw for step in range(1, 57) for sample in order(size=1).at(step)]
+    large = [sample.draw for step in range(1, 15) for sample in order(size=4).at(step)]
+    assert small == large
+    assert len(set(small)) == 56
+    assert set(Counter(draw % 3 for draw in small)) == {0, 1, 2}

@@ -103,3 +103,11 @@ def test_latents_that_are_not_finite_name_the_picture(tiny: Path, folder: Path, 
     cache = Cache(tmp_path / "poisoned", base, data_of())
     with pytest.raises(DataError, match=r"dataset/red-circle\.png: the VAE"):
         list(cache.fill(folder, records_of(folder)))
+
+
+def test_the_caption_that_was_drawn_is_the_one_that_is_trained_on(tiny: Path, folder: Path) -> None:
+    cache = fill(tiny, folder)[1]
+    several = records_of(folder)[0].model_copy(update={"other_captions": ("a ring", "a red thing")})
+    examples = cache.examples([several], budget=2**30)
+    states = examples.batch([Sample(0, False, False, draw) for draw in (0, 1, 5)]).conditioning["encoder_hidden_states"]
+    assert torch.equal(states, base_of(tiny).encode_prompts([several.caption, "a ring", "a red thing"])["encoder_hidden_states"])

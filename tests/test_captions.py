@@ -1,6 +1,7 @@
 """Token counts, words of file names, templates, and writing captions."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -159,7 +160,7 @@ def test_a_template_without_keyword_leaves_no_gap() -> None:
     assert fill([Row("fox.png", None, None)], settings)[0][1] == "fox, style, by {someone}"
 
 
-def _write(folder: Path, metadata: bytes, given: dict[str, str]) -> bytes:
+def _write(folder: Path, metadata: bytes, given: Mapping[str, str | tuple[str, ...]]) -> bytes:
     (folder / "dataset").mkdir()
     (folder / "dataset" / "metadata.jsonl").write_bytes(metadata)
     captions.write(folder / "dataset", given)
@@ -188,3 +189,9 @@ def test_writing_without_metadata_makes_one_with_every_picture(tmp_path: Path) -
     (tmp_path / "b.txt").write_text("b it is")
     captions.write(tmp_path, {"a.png": "A"})
     assert (tmp_path / "metadata.jsonl").read_text() == '{"file_name": "a.png", "text": "A"}\n{"file_name": "b.png", "text": "b it is"}\n'
+
+
+def test_several_captions_are_written_as_a_list_in_the_place_of_numbered_keys(tmp_path: Path) -> None:
+    before = b'{"file_name": "a.png", "text": "A", "text_2": "B", "likes": 3}\n'
+    after = b'{"file_name": "a.png", "text": ["zorb A", "zorb B"], "likes": 3}\n'
+    assert _write(tmp_path, before, {"a.png": ("zorb A", "zorb B")}) == after

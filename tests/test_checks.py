@@ -289,3 +289,11 @@ def test_findings_are_ordered_errors_first_then_by_file(tmp_path: Path) -> None:
     folder = _set(tmp_path, {f"{number}.png": [None, "short", GOOD][number % 3] for number in range(9)})
     places = [(checks.LEVELS.index(finding.level), finding.file or "") for finding in _run(folder).findings]
     assert all(one <= other for one, other in pairwise(places))
+
+
+def test_each_of_several_captions_is_looked_at(tmp_path: Path) -> None:
+    folder = _set(tmp_path, {"a.png": GOOD})
+    line = json.dumps({"file_name": "a.png", "text": [GOOD, GOOD, "sticker of a fox in the rain", GOOD + " and" * 24]})
+    (folder / "metadata.jsonl").write_text(line + "\n")
+    expected = {("error", "no_keyword", "a.png"), ("error", "long_caption", "a.png")}
+    assert {one for one in _found(folder) if one[2] is not None and one[0] == "error"} == expected

@@ -54,6 +54,14 @@ def test_a_row_is_read_with_its_line_and_any_of_three_keys(tmp_path: Path) -> No
     assert (listing.files, listing.faults) == (("a.png", "c.png", "sub/b.PNG"), ())
 
 
+def test_several_captions_are_a_list_or_numbered_keys_and_repeats_a_whole_number(tmp_path: Path) -> None:
+    rows = '{"file_name": "a.png", "text": ["A", "", "B"], "repeats": 3}\n{"file_name": "b.png", "caption_2": "D", "caption_1": "C"}\n'
+    rows += '{"file_name": "c.png", "text": "E", "text_2": null, "textual": "x"}\n{"file_name": "c.png", "repeats": 1001}\n'
+    folder = _folder(tmp_path, "a.png b.png c.png", rows)
+    expected = (Row("a.png", "A", 1, ("B",), 3), Row("b.png", "C", 2, ("D",)), Row("c.png", "E", 3))
+    assert (scan(folder).rows, _found(folder)) == (expected, [("bad_repeats", "c.png", 4)])
+
+
 def test_a_byte_order_mark_windows_line_ends_and_one_bad_line_cost_one_finding(tmp_path: Path) -> None:
     metadata = b'\xef\xbb\xbf{"file_name": "a.png", "text": "A"}\r\n{"file_name": "b.png", "text": \x00}\r\n{"file_name": "c.png"}\r\n'
     listing = scan(_folder(tmp_path, "a.png c.png", metadata))

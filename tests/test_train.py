@@ -84,6 +84,25 @@ def test_a_stopped_and_resumed_training_ends_in_the_same_bytes(stop: int, tiny: 
     assert (rest[-1].sha256, rest[-1].state_sha256) == (whole[-1].sha256, whole[-1].state_sha256)
 
 
+def test_several_captions_and_repeats_end_in_the_same_bytes_after_a_stop_and_in_others_than_without(
+    tiny: Path, shapes: Path, tmp_path: Path
+) -> None:
+    more = {"other_captions": ("something orange", "a thing"), "repeats": 3}
+
+    def task(name: str, change: dict[str, object]) -> tuple[StableDiffusion, Task]:
+        base, plain = task_of(tmp_path / name, shapes, resolved_of(tiny), model=tiny)
+        records = [record.model_copy(update=change if place == 3 else {}) for place, record in enumerate(plain.train.records)]
+        return base, replace(plain, train=Cache(tmp_path / "cache", base, plain.settings.data).examples(records, budget=2**30))
+
+    (_, once), (_, whole) = run_all(*task("once", {})), run_all(*task("whole", more))
+    base, cut = task("cut", more)
+    run_all(base, replace(cut, stop=stop_before(5)))
+    saved = state.load(cut.run.stop_state)
+    base, cut = task("cut", more)
+    _, rest = run_all(base, replace(cut, resume=saved, attempt=2))
+    assert (rest[-1].sha256 == whole[-1].sha256, whole[-1].sha256 == once[-1].sha256) == (True, False)
+
+
 def test_accumulated_small_batches_teach_what_one_large_batch_does(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     large = task_of(tmp_path / "large", shapes, resolved_of(tiny, batch=4), model=tiny)
     small = task_of(tmp_path / "small", shapes, resolved_of(tiny, batch=1, accumulation=4), model=tiny)

@@ -49,7 +49,7 @@ class Examples:
 
     def __init__(self, files: Sequence[Path], records: Sequence[Record], conditioning: Conditioning, *, device: torch.device, budget: int):
         self.records = tuple(records)
-        captions = sorted({"", *(record.caption for record in records)})
+        captions = _captions(records)
         self._caption = {caption: place for place, caption in enumerate(captions)}
         self._files = tuple(files)
         self._device = device
@@ -65,8 +65,7 @@ class Examples:
         """The pictures and captions of these samples, flipped and without caption where they say so."""
         indexes = [sample.index for sample in samples]
         flips = [int(sample.is_flipped) for sample in samples]
-        captions = ["" if sample.is_blind else self.records[sample.index].caption for sample in samples]
-        places = [self._caption[caption] for caption in captions]
+        places = [self._caption["" if sample.is_blind else self._drawn(sample)] for sample in samples]
         if self._held is None:
             latents, mask = self._stack(indexes)
             rows = to_device(torch.tensor([list(range(len(samples))), flips]), self._device)
@@ -80,6 +79,10 @@ class Examples:
         latents = latents[rows[0], rows[1]]  # [B, 2, C, h, w]
         mask = torch.where(rows[1].bool()[:, None, None, None], mask.flip(-1), mask)
         return Batch(latents[:, 0].float(), latents[:, 1].float(), mask, conditioning)
+
+    def _drawn(self, sample: Sample) -> str:
+        captions = self.records[sample.index].captions
+        return captions[sample.draw % len(captions)]
 
     def _stack(self, indexes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Latents [N, flips, 2, C, h, w] and masks [N, 1, h, w] of these pictures."""
@@ -117,7 +120,7 @@ class Cache:
 
     def examples(self, records: Sequence[Record], *, budget: int) -> Examples:
         """What `fill` made, ready to train on. budget: bytes that may be held on the device, if all of it fits."""
-        captions = sorted({"", *(record.caption for record in records)})
+        captions = _captions(records)
         files = [self._picture(record) for record in records]
         return Examples(files, records, self._texts(captions), device=self._base.device, budget=budget)
 
@@ -165,6 +168,11 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 def to_pixels(picture: Image.Image) -> Tensor:
     """An RGB picture as [3, H, W], float32, -1..1."""
     return torch.from_numpy(np.array(picture, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
+
+
+def _captions(records: Sequence[Record]) -> list[str]:
+    """Every caption once, and the empty one."""
+    return sorted({"", *(caption for record in records for caption in record.captions)})
 
 
 def _is_whole(path: Path) -> bool:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer as Encoder
 
 from decal.dataset import scan
 from decal.errors import BaseModelError
-from decal.metadata import METADATA, Row, caption_key
+from decal.metadata import METADATA, Row, caption_cell, caption_key, captions_of, further_keys
 from decal.presets import MINI, base_preset
 from decal.project import write_bytes
 from decal.settings import CaptionSettings
@@ -121,18 +121,19 @@ def holds(text: str, words: Sequence[str], ending: str = "(e?s)?") -> bool:
     return any(re.search(rf"(?<!\w){re.escape(word.casefold())}{ending}(?!\w)", text.casefold()) for word in words)
 
 
-def write(dataset: Path, captions: Mapping[str, str]) -> None:
+def write(dataset: Path, captions: Mapping[str, str | tuple[str, ...]]) -> None:
     """Put captions into `metadata.jsonl` by file: into the file's rows without caption, or else into all its rows.
 
-    Files without a row get one at the end. Every other line and key stays as it is, to the byte; what was there before is kept as
-    `metadata.before.jsonl` beside `dataset/`, where imagefolder does not see it.
+    Several captions become a list, which takes the place of numbered keys. Files without a row get one at the end. Every other line and
+    key stays as it is, to the byte; what was there before is kept as `metadata.before.jsonl` beside `dataset/`, where imagefolder does
+    not see it.
     """
     path = dataset / METADATA
     if path.is_file():
         before = path.read_bytes()
         write_bytes(dataset.parent / BACKUP, before)
     else:
-        rows = [{"file_name": row.file} | ({} if row.caption is None else {"text": row.caption}) for row in scan(dataset).rows]
+        rows = [{"file_name": row.file} | caption_cell(row.captions) for row in scan(dataset).rows]
         before = b"".join(_line(row) + b"\n" for row in rows)
     lines = before.split(b"\n")
     places: dict[str, list[tuple[int, dict[str, object]]]] = {}
@@ -143,15 +144,18 @@ def write(dataset: Path, captions: Mapping[str, str]) -> None:
     if lines[-1]:
         lines.append(b"")
     added = []
-    for file, caption in captions.items():
+    for file, told in captions.items():
+        texts = (told,) if isinstance(told, str) else told
         there = places.get(file, [])
-        bare = [(index, row) for index, row in there if not row.get(caption_key(row))]
+        bare = [(index, row) for index, row in there if not any(captions_of(row))]
         for index, row in bare or there:
             ending = b"\r" if lines[index].endswith(b"\r") else b""
             mark = b"\xef\xbb\xbf" if lines[index].startswith(b"\xef\xbb\xbf") else b""
-            lines[index] = mark + _line(row | {caption_key(row): caption}) + ending
+            key, numbered = caption_key(row), set(further_keys(row))
+            kept = {name: value for name, value in row.items() if name not in numbered}
+            lines[index] = mark + _line(kept | caption_cell(texts, key)) + ending
         if not there:
-            added.append(_line({"file_name": file, "text": caption}))
+            added.append(_line({"file_name": file} | caption_cell(texts)))
     write_bytes(path, b"\n".join([*lines[:-1], *added, b""]))
 
 

@@ -61,10 +61,11 @@ def run(folder: Path, settings: Settings, *, workers: int = THREADS) -> Checked:
     found += tiny(looks, resolution, settings.data.fit)
     for check in PICTURE_CHECKS:
         found += check(looks)
+    told = each_caption(listing.rows)
     for row_check in ROW_CHECKS:
-        found += row_check(listing.rows, settings.caption)
+        found += row_check(told, settings.caption)
     found += sidecars(folder, listing)
-    found += too_long(listing.rows, settings.base.model)
+    found += too_long(told, settings.base.model)
     found += set_size(listing.files, settings)
     return Checked(tuple(sorted(found, key=_place)), looks, listing)
 
@@ -144,18 +145,25 @@ def caption_there(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Fi
             yield _finding("error", "empty_caption", row.file, "has an empty caption", remedy, row.line)
 
 
+def each_caption(rows: Iterable[Row]) -> list[Row]:
+    """The rows with one caption each: where a picture has several, one row for each that is different."""
+    return [Row(row.file, caption, row.line, repeats=row.repeats) for row in rows for caption in dict.fromkeys((row.caption, *row.others))]
+
+
 def sidecars(folder: Path, listing: Listing) -> Iterator[Finding]:
     """`.txt` files beside pictures that say what `metadata.jsonl` does not; only the latter is trained on."""
     if not (folder / METADATA).is_file():
         return
-    captions = {row.file: " ".join((row.caption or "").split()) for row in listing.rows}
+    captions = {row.file: " ".join(" ".join(row.captions).split()) for row in listing.rows}
     for file in listing.files:
-        text, caption = sidecar(folder / file), captions.get(file, "")
-        if not text or text in caption:
+        texts, caption = sidecar(folder / file), captions.get(file, "")
+        if all(text in caption for text in texts):
             continue
         name = Path(file).with_suffix(".txt").name
         if caption:
-            reason = f"{name} says {_short(text)}, but its line in {METADATA} says {_short(caption)}, which is what is trained on"
+            reason = (
+                f"{name} says {_short(' / '.join(texts))}, but its line in {METADATA} says {_short(caption)}, which is what is trained on"
+            )
             yield _finding("warning", "sidecar", file, reason, "Write it into the line, or delete the .txt file.")
         else:
             reason = f"{name} is not trained on, only captions in {METADATA} are"

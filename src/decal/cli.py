@@ -122,8 +122,9 @@ def caption(
 
     at = open_project(folder)
     captioned = workflow.caption(at, workflow.settings_of(at, changes), adds_keyword=add_keyword)
-    for file, text in captioned.written.items():
-        print(dumps({"file_name": file, "text": text}) if json else f"  {printable(file):28} {printable(text)}")
+    for file, texts in captioned.written.items():
+        for text in texts:
+            print(dumps({"file_name": file, "text": text}) if json else f"  {printable(file):28} {printable(text)}")
     if not json:
         print(f"{counted(len(captioned.written), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
         if left := captioned.without:

@@ -48,12 +48,14 @@ class Listing:
 def scan(folder: Path) -> Listing:
     """The pictures and rows of an imagefolder, and everything wrong with its metadata.
 
-    A caption is read from the first of `text`, `caption` and `prompt` that a row has. Without `metadata.jsonl`, captions come from `.txt`
-    files beside the pictures. Pictures are not decoded. A folder that is not there is an empty one.
+    Captions are read from the first of `text`, `caption` and `prompt` that a row has: a text, or a list where there are several, which
+    numbered keys such as `text_2` may hold too. Without `metadata.jsonl`, they come from `.txt` files beside the pictures, one a line.
+    Pictures are not decoded. A folder that is not there is an empty one.
     """
     files, unusable = _walk(folder)
     if not (folder / METADATA).is_file():
-        rows = tuple(Row(file, sidecar(folder / file), None) for file in files)
+        told = [(file, sidecar(folder / file)) for file in files]
+        rows = tuple(Row(file, texts[0] if texts else None, None, texts[1:]) for file, texts in told)
         return Listing(rows, tuple(files), tuple(unusable + _other_metadata(folder)), {})
     there = set(files)
     lines = [(number, line) for number, line in enumerate(text_lines((folder / METADATA).read_bytes()), start=1) if line.strip()]
@@ -98,6 +100,8 @@ def records(listing: Listing, looks: Mapping[str, Look], *, holdout_share: float
             height_px=looks[row.file].height_px,
             caption=row.caption or "",
             split=splits[row.file in held_out],
+            other_captions=row.others,
+            repeats=row.repeats,
         )
         for row in listing.rows
         if row.file in looks

@@ -23,7 +23,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from decal.errors import DataError
-from decal.metadata import METADATA, TEXT_KEYS, Row, is_utf8, leaves_folder, read_row, seem_named, text_lines
+from decal.metadata import (
+    METADATA,
+    TEXT_KEYS,
+    Row,
+    caption_cell,
+    is_utf8,
+    leaves_folder,
+    read_row,
+    seem_named,
+    sidecar_captions,
+    text_lines,
+)
 from decal.pictures import SUFFIXES
 from decal.project import staged_folder, writing
 from decal.records import Finding
@@ -149,8 +160,7 @@ def _rows(folder: Path, found: _Found) -> bytes:
     named |= seem_named(faulty, found.pictures).keys()
     for file in found.pictures:
         if file not in named:
-            caption = sidecar(folder / file)
-            rows.append(_line({"file_name": file} if caption is None else {"file_name": file, "text": caption}))
+            rows.append(_line({"file_name": file} | caption_cell(sidecar(folder / file))))
     return own + b"".join(row + b"\n" for row in rows)
 
 
@@ -268,16 +278,15 @@ def _picture_of(sidecar: Path) -> Path | None:
     return None
 
 
-def sidecar(picture: Path) -> str | None:
-    """The caption in the `.txt` file beside a picture, on one line; None where there is none that can be read. Links are not followed."""
+def sidecar(picture: Path) -> tuple[str, ...]:
+    """The captions in the `.txt` file beside a picture, one a line; none where it cannot be read. Links are not followed."""
     beside = picture.with_suffix(".txt")
     if beside.is_symlink():
-        return None
+        return ()
     try:
-        data = beside.read_bytes()
+        return sidecar_captions(beside.read_bytes())
     except OSError:
-        return None
-    return " ".join(_utf8(data).decode("utf-8-sig", "replace").split())
+        return ()
 
 
 def _utf8(data: bytes) -> bytes:

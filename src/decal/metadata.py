@@ -16,15 +16,27 @@ from decal.records import Finding
 METADATA = "metadata.jsonl"
 # `text` is what imagefolder and the diffusers scripts read; the others are common in exports.
 TEXT_KEYS = ("text", "caption", "prompt")
+# More than this of one picture would crowd out all others; larger numbers in folder names are years.
+MAX_REPEATS = 1000
 
 
 @dataclass(frozen=True)
 class Row:
-    """One picture file as the metadata names it. caption: None where there is none. line: of metadata.jsonl, from 1."""
+    """One picture file as the metadata names it.
+
+    caption: None where there is none. line: of metadata.jsonl, from 1. others: the captions after the first, where there are several.
+    repeats: how often the picture is shown while others are shown once, 1..1000.
+    """
 
     file: str
     caption: str | None
     line: int | None
+    others: tuple[str, ...] = ()
+    repeats: int = 1
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        return () if self.caption is None else (self.caption, *self.others)
 
 
 def text_lines(data: bytes) -> Iterator[bytes]:
@@ -34,9 +46,12 @@ def text_lines(data: bytes) -> Iterator[bytes]:
 
 
 def caption_key(row: Mapping[str, object]) -> str:
-    """The key that holds the caption of a row: the first with a value, else the first that is there, else `text`."""
+    """The key that holds the caption of a row: the first with a value, else the first that is there, alone or numbered, else `text`."""
     there = [key for key in TEXT_KEYS if key in row]
-    return next((key for key in there if row[key] is not None), (there or TEXT_KEYS)[0])
+    if not there:
+        numbered = (key for key in TEXT_KEYS if any(re.fullmatch(rf"{key}_?\d{{1,3}}", name) for name in row))
+        return next(numbered, TEXT_KEYS[0])
+    return next((key for key in there if row[key] is not None), there[0])
 
 
 def read_row(line: bytes, number: int) -> Row | Finding:
@@ -56,14 +71,49 @@ def read_row(line: bytes, number: int) -> Row | Finding:
     if (why := leaves_folder(name)) is not None:
         return bad(f"file_name {name!r} {why}", "Copy the picture into the folder and name it from there.", "outside")
     file = PurePosixPath(name).as_posix()
-    text = row.get(caption_key(row))
-    if text is None:
-        return Row(file, None, number)
-    if not isinstance(text, str):
-        return fault("bad_caption", file, number, f"the caption is {json.dumps(text)[:40]}, not text", "Put it in quotation marks.")
-    if not is_utf8(text) or "\0" in text:
-        return fault("bad_caption", file, number, f"the caption {text[:40]!a} holds characters that no text should", "Write it anew.")
-    return Row(file, text, number)
+    repeats = row.get("repeats", 1)
+    if not isinstance(repeats, int) or isinstance(repeats, bool) or not 1 <= repeats <= MAX_REPEATS:
+        reason = f"repeats is {json.dumps(repeats)[:40]}, not a whole number from 1 to {MAX_REPEATS}"
+        return fault("bad_repeats", file, number, reason, "Write such a number, or take the key out.")
+    texts = captions_of(row)
+    for text in texts:
+        if not isinstance(text, str):
+            return fault("bad_caption", file, number, f"the caption is {json.dumps(text)[:40]}, not text", "Put it in quotation marks.")
+        if not is_utf8(text) or "\0" in text:
+            return fault("bad_caption", file, number, f"the caption {text[:40]!a} holds characters that no text should", "Write it anew.")
+    captions = [text for text in texts if isinstance(text, str)]
+    captions = [text for text in captions if text.strip()] or captions[:1]
+    return Row(file, captions[0] if captions else None, number, tuple(captions[1:]), repeats)
+
+
+def captions_of(row: Mapping[str, object]) -> list[object]:
+    """All captions of a row as they stand: the text, or each of a list, then those of `text_2` and the like; none where it is null."""
+    key = caption_key(row)
+    found = [row.get(key), *(row[other] for other in further_keys(row))]
+    flat = [one for value in found for one in (value if isinstance(value, list) else [value])]
+    return [text for text in flat if text is not None]
+
+
+def further_keys(row: Mapping[str, object]) -> list[str]:
+    """The keys of captions after the first, such as `text_2`, `text3` or `caption_0`, by their numbers."""
+    key = caption_key(row)
+    numbered = [match for name in row if (match := re.fullmatch(rf"{key}_?(\d{{1,3}})", name))]
+    return [match.group(0) for match in sorted(numbered, key=lambda match: int(match.group(1)))]
+
+
+def caption_cell(captions: Sequence[str], key: str = TEXT_KEYS[0]) -> dict[str, object]:
+    """The key of a row that holds these captions: a text, or a list where there are several, as the diffusers scripts read them too."""
+    return {key: captions[0] if len(captions) == 1 else list(captions)} if captions else {}
+
+
+def sidecar_captions(data: bytes) -> tuple[str, ...]:
+    """The captions in the bytes of a `.txt` file: one a line, as kohya's wildcard mode and OneTrainer read it; blank lines are left out.
+
+    Text that Windows saved as UTF-16 is read too.
+    """
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = data.decode("utf-16" if wide else "utf-8-sig", "replace")
+    return tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def seem_named(lines: Iterable[tuple[int, bytes]], files: Sequence[str]) -> dict[str, int]:

@@ -92,6 +92,10 @@ class Project:
         return self.folder / "dataset"
 
     @property
+    def sources(self) -> Path:
+        return self.folder / "sources.jsonl"
+
+    @property
     def findings(self) -> Path:
         return self.folder / "findings.jsonl"
 

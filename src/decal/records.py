@@ -22,6 +22,7 @@ class Record(Line):
     """One picture with its caption, fit to train on.
 
     file: relative to `dataset/`. sha256: of the file's bytes, hex. Sizes are after the EXIF rotation.
+    other_captions: where the picture has several, those after the first. repeats: how often it is shown while others are shown once.
     """
 
     file: str
@@ -30,6 +31,27 @@ class Record(Line):
     height_px: int
     caption: str
     split: Split
+    other_captions: tuple[str, ...] = ()
+    repeats: int = 1
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        return (self.caption, *self.other_captions)
+
+
+class Source(Line):
+    """Where pictures of a project come from; a line of `sources.jsonl`, written once by `decal new`.
+
+    kind: folder, picture, zip, table, kohya, concepts, parquet, webdataset or hub. where: the path or the address as it was given.
+    revision: the commit on the hub. licence: as the source states it. Both are None where the source says nothing.
+    pictures: how many came.
+    """
+
+    kind: str
+    where: str
+    revision: str | None = None
+    licence: str | None = None
+    pictures: int
 
 
 class Finding(Line):

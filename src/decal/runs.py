@@ -177,7 +177,13 @@ def _write(run: Run, settings: Resolved, records: Sequence[Record], *, device: s
 
 
 def _data(records: Sequence[Record]) -> str:
-    return project.fingerprint([(record.file, record.sha256, record.caption, record.split) for record in records])
+    return project.fingerprint([_identity(record) for record in records])
+
+
+def _identity(record: Record) -> tuple[object, ...]:
+    """What a picture adds to the hash of the data; repeats and further captions only where there are some, so that old hashes stay."""
+    once = (record.file, record.sha256, record.caption, record.split)
+    return once if not record.other_captions and record.repeats == 1 else (*once, record.other_captions, record.repeats)
 
 
 def _difference(before: Sequence[Record], after: Sequence[Record]) -> str:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from decal import lora, objective, state
 from decal.bases import Base
-from decal.batches import Order, Sample
+from decal.batches import Order, Sample, lowest_terms
 from decal.cache import Batch, Examples, to_device
 from decal.errors import DivergedError, SettingsError
 from decal.project import Run, sha256, staged_folder
@@ -184,7 +184,8 @@ class _Loop:
         size = settings.batch * settings.accumulation
         side = task.settings.data.resolution // base.stride
         self.shape = (size, base.latent_channels, side, side)
-        self.order = Order(settings.seed, len(task.train), size, task.settings.data.flip, settings.caption_dropout)
+        repeats = lowest_terms([record.repeats for record in task.train.records])
+        self.order = Order(settings.seed, len(task.train), size, task.settings.data.flip, settings.caption_dropout, repeats)
         self.factors = lora.attach(base, settings)
         self.signal = base.alphas_cumprod.to(base.device)
         # accelerate keeps one state a process and refuses another precision in it; each training begins with a fresh one.

@@ -99,9 +99,9 @@ def check(at: Project, settings: Settings) -> Checked:
 
 @dataclass(frozen=True)
 class Captioned:
-    """What `caption` did. written: captions by file. without: pictures that still have none, because their names say nothing."""
+    """What `caption` did. written: the captions of each file. without: pictures that still have none, because their names say nothing."""
 
-    written: dict[str, str]
+    written: dict[str, tuple[str, ...]]
     without: list[str]
 
 
@@ -115,15 +115,16 @@ def caption(at: Project, settings: Settings, *, adds_keyword: bool) -> Captioned
     if adds_keyword and not keyword:
         raise SettingsError(f"There is no keyword to add.\nWrite caption.keyword in {at.settings}.")
     listing = dataset.scan(at.dataset)
-    there = {row.file: row.caption for row in listing.rows if row.caption and row.caption.strip()}
+    there = {row.file: row.captions for row in listing.rows if row.caption and row.caption.strip()}
     rows = [row for row in listing.rows if not (row.caption or "").strip() and row.file not in listing.broken]
     bare = [*rows, *(Row(file, None, None) for file in listing.unnamed)]
-    beside = {row.file: text for row in bare if (text := dataset.sidecar(at.dataset / row.file))}
-    made = {row.file: text for row, text in captions.fill([row for row in bare if row.file not in beside], settings.caption)}
+    beside = {row.file: texts for row in bare if (texts := dataset.sidecar(at.dataset / row.file))}
+    made = {row.file: (text,) for row, text in captions.fill([row for row in bare if row.file not in beside], settings.caption)}
     written = beside | made
     if adds_keyword:
-        lacking = {file: text for file, text in (there | beside).items() if not captions.holds(text, [keyword], ending="")}
-        written |= {file: f"{keyword} style, {text}" for file, text in lacking.items()}
+        for file, texts in (there | beside).items():
+            called = tuple(text if captions.holds(text, [keyword], ending="") else f"{keyword} style, {text}" for text in texts)
+            written |= {file: called} if called != texts else {}
     if written:
         with project.lock(at.folder / "metadata", "captioning"):
             captions.write(at.dataset, written)
@@ -351,7 +352,8 @@ def _is_done(at: Project, settings: Settings, run: Run) -> bool:
         return False
     records = project.read(run.dataset, Record)
     rows = dataset.scan(at.dataset).rows
-    if [(row.file, row.caption or "") for row in rows] != [(record.file, record.caption) for record in records]:
+    told = [(row.file, row.captions or ("",), row.repeats) for row in rows]
+    if told != [(record.file, record.captions, record.repeats) for record in records]:
         return False
     try:
         if any(project.sha256(at.dataset / record.file) != record.sha256 for record in records):
@@ -426,7 +428,7 @@ def _chosen(checkpoints: list[Checkpoint], step: int | None) -> Checkpoint:
 def _new_prompts(path: Path, run: Run, resolved: Resolved) -> list[str]:
     """The prompts of a file. Raises DataError where one is not new against the training captions."""
     prompts = grid.read_prompts(path)
-    known = [record.caption for record in project.read(run.dataset, Record)]
+    known = [caption for record in project.read(run.dataset, Record) for caption in record.captions]
     words = [resolved.caption.keyword, *resolved.caption.kind_words, *resolved.caption.style_words]
     seen = grid.seen(prompts, known, words)
     if seen:
