@@ -73,18 +73,27 @@ STOP = _Signals()
 def new(
     folder: Annotated[Path, typer.Argument(help="The folder to make.")] = Path("my-stickers"),
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="PICTURES", help="A folder of pictures, a picture or a zip; copied.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PICTURES",
+            help="A folder of pictures, a picture, a zip, a table, parquet, WebDataset tars, or hf:owner/name; copied.",
+        ),
     ] = None,
     keyword: Annotated[str, typer.Option(help="The word that will call your style; best one that means nothing yet.")] = "",
     base: Annotated[str, typer.Option(help="mini, sd1.5, sd2.1, sd2.1-base, a hub id or a folder.")] = "mini",
     preset: Annotated[str, typer.Option(help="What the pictures are: stickers, or style for any other kind.")] = "stickers",
+    caption_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The column or key that holds the captions, where it is not text, caption or prompt.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only; of the hub, no more is downloaded.")] = None,
 ) -> None:
-    """Make a project from a folder of pictures."""
+    """Make a project from pictures or a data set."""
     from decal import workflow
 
     if source is None:
         raise SettingsError("decal new needs pictures.\nFor instance  decal new my-stickers --from pictures/ --keyword inkpop")
-    brought = workflow.new(folder, workflow.Order(source, keyword, base, preset))
+    brought = workflow.new(folder, workflow.Order(source, keyword, base, preset, caption_column, limit))
     print(brought.told())
     is_bare = brought.captions < brought.rows - brought.faulty
     _next(f"decal caption {quote(str(folder))}" if is_bare else f"decal check {quote(str(folder))}")
@@ -235,6 +244,22 @@ def show(folder: Folder = HERE, json: Json = False) -> None:
 
     seen = overview.look(open_project(folder))
     for line in [to_json(seen)] if json else overview.show(seen):
+        print(line)
+
+
+@app.command()
+def export(
+    folder: Folder = HERE,
+    dataset: Annotated[Path | None, typer.Option("--dataset", metavar="TARGET", help="A new folder for the data set.")] = None,
+    kind: Annotated[str, typer.Option("--as", metavar="FORMAT", help="imagefolder, kohya, txt, webdataset or parquet.")] = "imagefolder",
+) -> None:
+    """Write the data set of a project for other tools; read back with  decal new --from, it has the same captions and pictures."""
+    from decal import workflow
+    from decal.project import open_project
+
+    if dataset is None:
+        raise SettingsError("decal export needs a target.\nFor instance  decal export my-stickers --dataset stickers-kohya --as kohya")
+    for line in workflow.export_dataset(open_project(folder), dataset, kind).told():
         print(line)
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from decal import duplicates
-from decal.intake import Brought, bring_in, sidecar
+from decal.intake import Brought, bring_in
 from decal.metadata import METADATA, Row, fault, is_utf8, read_row, seem_named, text_lines
 from decal.pictures import SUFFIXES, Look
 from decal.records import Finding, Record, Split
+from decal.sources.folders import sidecar
 
 __all__ = ["METADATA", "Brought", "Listing", "Row", "bring_in", "records", "scan", "sidecar"]
 

@@ -1,53 +1,31 @@
-"""A folder, a picture or a zip -> `dataset/` with `metadata.jsonl`, for `decal new --from`.
+"""Anything after `decal new --from` -> `dataset/` with `metadata.jsonl`.
 
-Everything is copied, never moved; pictures keep their names and sub-folders. Captions come from `metadata.jsonl`, `metadata.csv` or `.txt`
-files, at the top or beside nested pictures, and every row arrives, faulty ones too: content is no reason to refuse, `check` reports it.
-What is refused is an archive that would fill the disk. The folder is filled under another name and renamed when it is whole.
+Which kind of source it is decides one of the readers in `sources`; what they yield is written here as it comes. Everything is copied, never
+moved; pictures keep their names and their order, and every row arrives, faulty ones too: content is no reason to refuse, `check` reports
+it. The folder is filled under another name and renamed when it is whole.
 """
 
-import csv
-import errno
-import io
-import json
-import lzma
-import os
+import difflib
 import shutil
-import stat
-import struct
 import tempfile
 import zipfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from decal.errors import DataError
-from decal.metadata import (
-    METADATA,
-    TEXT_KEYS,
-    Row,
-    caption_cell,
-    is_utf8,
-    leaves_folder,
-    read_row,
-    seem_named,
-    sidecar_captions,
-    text_lines,
-)
+from decal.metadata import METADATA, TEXT_KEYS, Row, caption_key, leaves_folder, read_row
 from decal.pictures import SUFFIXES
 from decal.project import staged_folder, writing
-from decal.records import Finding
+from decal.records import Source
+from decal.sources import Item, Opened, concepts, folders, hub, licence_in, limited, parquets, tables, tars, to_line, to_row, zips
 from decal.wording import counted, printable
 
-CSV = "metadata.csv"
-# A hundred times the largest sets people train a LoRA on.
-MAX_ZIP_MEMBERS = 100_000
-MAX_ZIP_BYTES = 8 * 2**30
-# Packed text reaches 20:1 and a flat bitmap about 200:1; a bomb begins at 1000:1. Small members cannot do harm.
-MAX_ZIP_RATIO = 300
-MIN_BOMB_BYTES = 2**20
-CHUNK_BYTES = 2**20
+# More different keys than this are no columns, but rows of different kinds.
+MAX_COLUMNS = 200
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -57,6 +35,7 @@ class Brought:
     rows: lines of metadata, faulty ones too. captions: rows with a caption. faulty: lines that cannot be used.
     ignored: files that are neither pictures nor captions.
     left_outside: links that leave the source, and names in an archive that lead out of it; none of them was followed.
+    source: where it all comes from. notes: sentences about what was understood.
     """
 
     pictures: int
@@ -65,251 +44,216 @@ class Brought:
     faulty: int
     ignored: int
     left_outside: tuple[str, ...]
+    source: Source
+    notes: tuple[str, ...] = ()
 
     def told(self) -> str:
-        """All of it in one line."""
-        parts = [counted(self.pictures, "picture"), f"{self.captions} of {counted(self.rows, 'line')} with a caption"]
+        """All of it in one line, and a line for each note."""
+        parts = [counted(self.pictures, "picture"), f"{self.captions:,} of {counted(self.rows, 'line')} with a caption"]
         parts += [f"{counted(self.faulty, 'line')} of {METADATA} cannot be used (decal check names them)"] if self.faulty else []
         parts += [f"{counted(self.ignored, 'other file')} ignored"] if self.ignored else []
         if self.left_outside:
             some = ", ".join(printable(name) for name in self.left_outside[:3])
             parts.append(f"{counted(len(self.left_outside), 'link')} out of the source not followed ({some})")
-        return ", ".join(parts)
+        return "\n".join([", ".join(parts), *(f"  {printable(note)}" for note in self.notes)])
 
 
-def bring_in(source: Path, dataset: Path) -> Brought:
+def bring_in(source: Path | str, dataset: Path, *, caption_column: str | None = None, limit: int | None = None) -> Brought:
     """Copy pictures and captions into `dataset`, which becomes a whole imagefolder in one step.
 
-    source: a folder, one picture, or a zip. Raises DataError where it is missing, holds no picture, or is an archive that is damaged,
-    encrypted or unpacks to too much; then nothing is left behind.
+    source: a folder, a picture, a zip, a table, parquet, tars, a concepts.json, or an address on the hub. caption_column: the key that
+    holds the captions; None where it has one of the usual names. limit: rows to take; None for all.
+    Raises DataError where there is no picture, where an archive is damaged, encrypted or unpacks to too much, or where the hub does not
+    give the data set; then nothing is left behind.
     """
-    with _opened(source) as (folder, only, outside):
-        found = _Found(folder, only)
-        if not found.pictures:
-            what = f"{source} holds no picture" if folder != source.parent else f"{source} is no picture"
-            raise DataError(f"{what} ({', '.join(SUFFIXES)}).\nName a folder of pictures, a picture or a zip after --from.")
-        rows = _rows(folder, found)
+    with _opened(str(source)) as opened:
+        if caption_column is not None and opened.columns is not None and caption_column not in opened.columns:
+            raise _no_column(opened.where, caption_column, opened.columns)
         with staged_folder(dataset) as staged:
-            for file in found.pictures:
-                target = staged / file
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _copy(folder / file, target)
-            (staged / METADATA).write_bytes(rows)
-    reads = [read_row(line, number) for number, line in enumerate(text_lines(rows), start=1) if line.strip()]
+            with (staged / METADATA).open("wb") as lines:
+                writer = _Writer(staged, lines.write, caption_column)
+                for item in islice(limited(opened.items, opened.where), limit):
+                    writer.add(item)
+            if caption_column is not None and not writer.is_column_there:
+                raise _no_column(opened.where, caption_column, tuple(writer.columns))
+            if not writer.stored:
+                raise DataError(f"{opened.where} holds no picture ({', '.join(SUFFIXES)}).\nName another source after --from.")
     return Brought(
-        pictures=len(found.pictures),
-        rows=len(reads),
-        captions=sum(isinstance(read, Row) and bool((read.caption or "").strip()) for read in reads),
-        faulty=sum(isinstance(read, Finding) for read in reads),
-        ignored=found.ignored,
-        left_outside=(*outside, *found.outside),
+        pictures=len(writer.stored),
+        rows=writer.rows,
+        captions=writer.captions,
+        faulty=writer.faulty,
+        ignored=opened.told.ignored,
+        left_outside=tuple(opened.told.outside),
+        source=Source(kind=opened.kind, where=opened.where, revision=opened.revision, licence=opened.licence, pictures=len(writer.stored)),
+        notes=(*opened.told.notes, *_notes(opened, writer, caption_column)),
     )
 
 
-def _copy(picture: Path, target: Path) -> None:
+class _Writer:
+    """Writes items into a staged folder, one by one, and counts. write: appends to `metadata.jsonl`."""
+
+    def __init__(self, staged: Path, write: Callable[[bytes], object], caption_column: str | None):
+        self._staged = staged
+        self._write = write
+        self._column = caption_column
+        self.is_column_there = False
+        self.columns: dict[str, None] = {}
+        self.stored: set[str] = set()
+        self._reserved: set[str] = set()
+        self._next: dict[str, int] = {}
+        self.rows = self.captions = self.several = self.faulty = self.renamed = 0
+
+    def add(self, item: Item) -> None:
+        """Keep the picture of an item, if it has one that is not there yet, and its line."""
+        file = self._keep(item)
+        if item.line is not None:
+            self._add_line(item.line)
+        elif item.row is not None:
+            self._add_line(to_line({"file_name": file, **item.row}))
+
+    def _add_line(self, line: bytes) -> None:
+        row = to_row(line.removeprefix(BYTE_ORDER_MARK))
+        if row is not None:
+            if len(self.columns) < MAX_COLUMNS:
+                self.columns |= dict.fromkeys(row)
+            if self._column is not None and self._column in row:
+                self.is_column_there = True
+                line = to_line(_with_captions(row, self._column))
+        self._write(line + b"\n")
+        if not line.strip():
+            return
+        self.rows += 1
+        read = read_row(line.removeprefix(BYTE_ORDER_MARK).removesuffix(b"\r"), self.rows)
+        if isinstance(read, Row):
+            self.captions += bool((read.caption or "").strip())
+            self.several += bool(read.others)
+        else:
+            self.faulty += 1
+
+    def _keep(self, item: Item) -> str:
+        """Store the picture of an item; the name that it has got."""
+        if item.is_exact:
+            if item.picture is not None and item.file not in self.stored:
+                _store(item.picture, self._staged / item.file)
+                self.stored.add(item.file)
+            return item.file
+        if item.picture is None and leaves_folder(item.file) is not None:
+            return item.file
+        file = self._free(item.file)
+        if item.picture is None:
+            # No later picture may take this name, or it would get the caption of another row.
+            self._reserved.add(file)
+            return file
+        try:
+            _store(item.picture, self._staged / file)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            # Where upper and lower case are one, or where a folder has the name of a picture.
+            file = self._free(f"row-{self.rows + 1:06d}{PurePosixPath(file).suffix}")
+            _store(item.picture, self._staged / file)
+        self.stored.add(file)
+        return file
+
+    def _free(self, file: str) -> str:
+        """The name, or the name with the next number that none has."""
+        path, free = PurePosixPath(file), file
+        while free in self.stored or free in self._reserved:
+            number = self._next[file] = self._next.get(file, 1) + 1
+            free = path.with_name(f"{path.stem}-{number}{path.suffix}").as_posix()
+        self.renamed += free != file
+        return free
+
+
+def _store(picture: bytes | Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(picture, bytes):
+        with target.open("xb") as file:
+            file.write(picture)
+        return
     try:
-        shutil.copyfile(picture, target)
+        with picture.open("rb") as given, target.open("xb") as file:
+            shutil.copyfileobj(given, file, 2**20)
     except PermissionError as problem:
         if problem.filename != str(picture):
             raise
         raise DataError(f"{picture} cannot be read ({problem.strerror}).\nMake it readable, or take it out of the source.") from problem
 
 
-class _Found:
-    """The files of a source by what they are; names relative to it, sorted."""
-
-    def __init__(self, folder: Path, only: str | None):
-        self.pictures: list[str] = []
-        self.metadata: list[str] = []
-        self.outside: list[str] = []
-        self.ignored = 0
-        root = folder.resolve()
-        for parent, folders, names in os.walk(folder) if only is None else [(str(folder), [], [only])]:
-            hidden = {name for name in folders if name.startswith(".") or name == "__MACOSX"}
-            links = {name for name in folders if Path(parent, name).is_symlink()}
-            self.outside += [Path(parent, name).relative_to(folder).as_posix() for name in sorted(links - hidden)]
-            folders[:] = sorted(set(folders) - hidden - links)
-            for name in sorted(names):
-                if not name.startswith(".") and is_utf8(name):
-                    self._add(Path(parent, name), folder, root)
-
-    def _add(self, path: Path, folder: Path, root: Path) -> None:
-        file = path.relative_to(folder).as_posix()
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
-            self.outside.append(file)
-        elif not path.is_file():
-            self.ignored += 1
-        elif path.suffix.lower() in SUFFIXES:
-            self.pictures.append(file)
-        elif path.name == METADATA or (path.name == CSV and not path.with_name(METADATA).is_file()):
-            self.metadata.append(file)
-        elif path.suffix.lower() != ".txt" or _picture_of(path) is None:
-            self.ignored += 1
+def _with_captions(row: Mapping[str, object], column: str) -> dict[str, object]:
+    """The row with the captions of a column under the usual key; what stood there is kept under another."""
+    key = TEXT_KEYS[0]
+    before = {f"source_{key}": row[key]} if row.get(key) not in (None, row[column]) else {}
+    return {name: value for name, value in row.items() if name != key} | before | {key: row[column]}
 
 
-def _rows(folder: Path, found: _Found) -> bytes:
-    """The whole `metadata.jsonl`: the source's own first, verbatim, then what other files say, then pictures that none of them names."""
-    own = _utf8((folder / METADATA).read_bytes()) if METADATA in found.metadata else b""
-    if own and not own.endswith(b"\n"):
-        own += b"\n"
-    rows = [line for file in found.metadata if file != METADATA for line in _prefixed(folder / file, PurePosixPath(file).parent)]
-    lines = [*text_lines(own), *rows]
-    named = {name for line in lines if (name := _file_name(line)) is not None}
-    # A picture whose own line cannot be used must not get a second one.
-    faulty = [(0, line) for line in lines if line.strip() and isinstance(read_row(line, 0), Finding)]
-    named |= seem_named(faulty, found.pictures).keys()
-    for file in found.pictures:
-        if file not in named:
-            rows.append(_line({"file_name": file} | caption_cell(sidecar(folder / file))))
-    return own + b"".join(row + b"\n" for row in rows)
+def _no_column(where: str, column: str, columns: tuple[str, ...]) -> DataError:
+    there = [printable(name) for name in columns if name != "file_name"]
+    near = difflib.get_close_matches(column, there, 1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return DataError(f"{where} has no column {column!r} for --caption-column.{meant}\nThere are: {', '.join(there[:30]) or 'none'}.")
 
 
-def _prefixed(path: Path, parent: PurePosixPath) -> Iterator[bytes]:
-    """The rows of a metadata file as JSON lines with names from the top; lines that cannot be read come as they are."""
-    data = _utf8(path.read_bytes())
-    for line in text_lines(data) if path.name == METADATA else _csv_lines(data):
-        row = _object(line)
-        name = None if row is None else row.get("file_name")
-        if row is None or not isinstance(name, str) or leaves_folder(name) is not None:
-            yield from [line] if line.strip() else []
-        elif parent == PurePosixPath("."):
-            yield line
-        else:
-            yield _line(row | {"file_name": (parent / name).as_posix()})
-
-
-def _csv_lines(data: bytes) -> Iterator[bytes]:
-    """The rows of a table as JSON lines with all their columns; the delimiter is the commonest of , ; and tab in the first line."""
-    text = data.decode("utf-8-sig", "replace").replace("\0", "\ufffd")
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        columns = [name.strip() for name in next(table, [])]
-        for cells in table:
-            if cells:
-                cells_named = dict(zip(columns, cells, strict=False))
-                yield _line({name: cell for name, cell in cells_named.items() if cell or name not in TEXT_KEYS})
-    except csv.Error as problem:
-        yield f"{CSV}, line {table.line_num}: {problem}".encode()
+def _notes(opened: Opened, writer: _Writer, column: str | None) -> Iterator[str]:
+    if writer.several:
+        yield f"{counted(writer.several, 'picture')} with several captions; training draws one of them each time"
+    if opened.told.unopened:
+        yield f"{counted(opened.told.unopened, 'row')} with a local path in place of a picture; paths in a parquet file are never opened"
+    if writer.renamed:
+        yield f"{counted(writer.renamed, 'picture')} had the name of another and got a number"
+    others = [name for name in writer.columns if name not in ("file_name", "repeats")]
+    if column is None and not writer.captions and others and caption_key(writer.columns) not in writer.columns:
+        shown = ", ".join(others[:12])
+        yield f"no column is called {', '.join(TEXT_KEYS[:-1])} or {TEXT_KEYS[-1]}; there are {shown}: --caption-column NAME takes one"
+    if opened.licence is not None:
+        yield f"licence, as the source states it: {opened.licence}"
+    elif opened.kind == "hub":
+        yield "the data card states no licence"
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[tuple[Path, str | None, list[str]]]:
-    """The folder to copy from, the one file of it where only that is meant, and names that were not followed."""
-    if source.is_dir():
-        yield source, None, []
-    elif not source.exists():
-        raise DataError(f"{source} is not there.\nName a folder of pictures, a picture or a zip after --from.")
-    elif source.suffix.lower() != ".zip" and (source.suffix.lower() in SUFFIXES or not zipfile.is_zipfile(source)):
-        yield source.parent, source.name, []
+def _opened(source: str) -> Iterator[Opened]:
+    """The source, ready to be read."""
+    path = Path(source)
+    name = path.name.lower()
+    if source.startswith(hub.PREFIX) and not path.exists():
+        yield hub.read(hub.parse(source))
+    elif path.is_dir():
+        yield _folder(path)
+    elif not path.is_file():
+        found = tars.matching(source)
+        if not found:
+            raise DataError(
+                f"{source} is not there.\n"
+                "Name a folder of pictures, a picture, a zip, a table, a parquet file, tars or hf:owner/name after --from."
+            )
+        yield tars.read(tars.shards_of(found), source, folder=found[0].parent)
+    elif name.endswith(".parquet"):
+        yield parquets.read(tars.shards_of([path]), source)
+    elif name.endswith(tars.ENDINGS):
+        yield tars.read(tars.shards_of([path]), source, folder=path.parent)
+    elif name.endswith(tables.ENDINGS):
+        yield tables.read(path)
+    elif name.endswith(".json"):
+        yield concepts.read(path)
+    elif name.endswith(SUFFIXES) or not (name.endswith(".zip") or zipfile.is_zipfile(path)):
+        yield folders.read(path.parent, source, only=path.name)
     else:
-        with tempfile.TemporaryDirectory(prefix="decal-") as name:
-            with writing(Path(name)):
-                outside = _unpack(source, Path(name))
-            yield Path(name), None, outside
+        with tempfile.TemporaryDirectory(prefix="decal-") as unpacked:
+            with writing(Path(unpacked)):
+                outside = zips.unpack(path, Path(unpacked))
+            yield replace(folders.read(Path(unpacked), source, outside=outside), kind="zip")
 
 
-def _unpack(source: Path, folder: Path) -> list[str]:
-    """Unpack what may be of use; the names that lead out of the archive, which are left there. Raises DataError."""
-    outside: list[str] = []
-    left = MAX_ZIP_BYTES
-    try:
-        with zipfile.ZipFile(source) as archive:
-            members = archive.infolist()
-            if len(members) > MAX_ZIP_MEMBERS:
-                raise DataError(
-                    f"{source} has {counted(len(members), 'member')}, the limit is {MAX_ZIP_MEMBERS:,}.\nUnpack it, and name the folder."
-                )
-            for member in members:
-                name = member.filename
-                if leaves_folder(name) is not None or stat.S_ISLNK(member.external_attr >> 16):
-                    outside.append(name)
-                elif _is_of_use(name):
-                    left -= _unpack_one(archive, member, folder, left)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, OverflowError, OSError) as problem:
-        # An offset or a stream that makes no sense; any other OSError is about the disk.
-        if isinstance(problem, OSError) and problem.errno not in (None, errno.EINVAL):
-            raise
-        raise DataError(f"{source} is damaged ({problem}).\nGet it again, or name a folder of pictures.") from problem
-    except (RuntimeError, NotImplementedError) as problem:  # encrypted, or packed in a way that Python does not know
-        raise DataError(f"{source} cannot be unpacked ({problem}).\nUnpack it yourself, and name the folder after --from.") from problem
-    return outside
-
-
-def _is_of_use(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return bool(parts) and not is_hidden and not name.endswith("/") and is_utf8(name) and all(ord(letter) >= 32 for letter in name)
-
-
-def _unpack_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, left_bytes: int) -> int:
-    """Unpack one member while counting its bytes, because the size that an archive declares may be a lie. Returns the count."""
-    allowed = min(left_bytes, max(MIN_BOMB_BYTES, MAX_ZIP_RATIO * member.compress_size))
-    target = folder / PurePosixPath(member.filename)
-    written = 0
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(member) as packed, target.open("xb") as file:
-            while chunk := packed.read(CHUNK_BYTES):
-                written += len(chunk)
-                if written > allowed or member.file_size > allowed:
-                    limit = f"{MAX_ZIP_BYTES / 2**30:.0f} GiB in all" if allowed == left_bytes else f"{MAX_ZIP_RATIO} times its packed size"
-                    size = f"{max(written, member.file_size):,} bytes or more from {member.compress_size:,}"
-                    raise DataError(
-                        f"{archive.filename}: {member.filename!r} unpacks to {size}, the limit is {limit}.\n"
-                        "Take it out of the archive, or unpack it yourself and name the folder after --from."
-                    )
-                file.write(chunk)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as problem:
-        raise DataError(
-            f"{archive.filename}: {member.filename!r} is there twice, or its name differs from another only in upper and lower case.\n"
-            "Rename one of them, and pack it again."
-        ) from problem
-    return written
-
-
-def _picture_of(sidecar: Path) -> Path | None:
-    """The picture beside a `.txt` file that it describes."""
-    for suffix in SUFFIXES:
-        for picture in (sidecar.with_suffix(suffix), sidecar.with_suffix(suffix.upper())):
-            if picture.is_file():
-                return picture
-    return None
-
-
-def sidecar(picture: Path) -> tuple[str, ...]:
-    """The captions in the `.txt` file beside a picture, one a line; none where it cannot be read. Links are not followed."""
-    beside = picture.with_suffix(".txt")
-    if beside.is_symlink():
-        return ()
-    try:
-        return sidecar_captions(beside.read_bytes())
-    except OSError:
-        return ()
-
-
-def _utf8(data: bytes) -> bytes:
-    """Text that Windows saved as UTF-16, as UTF-8; anything else as it is."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace").encode("utf-8", "replace")
-    return data
-
-
-def _object(line: bytes) -> dict[str, object] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _file_name(line: bytes) -> str | None:
-    name = (_object(line) or {}).get("file_name")
-    return PurePosixPath(name).as_posix() if isinstance(name, str) else None
-
-
-def _line(row: dict[str, object]) -> bytes:
-    # Half surrogates cannot be written as UTF-8, but as the escapes that they came from.
-    text = json.dumps(row, ensure_ascii=False)
-    return (text if is_utf8(text) else json.dumps(row)).encode()
+def _folder(path: Path) -> Opened:
+    """A folder of pictures, or of nothing but parquet files or tars."""
+    given = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    tables_there = [file for file in given if file.suffix.lower() == ".parquet" and file.name != "metadata.parquet"]
+    archives = [file for file in given if file.name.lower().endswith(tars.ENDINGS)]
+    has_pictures = any(file.suffix.lower() in SUFFIXES for file in given) or any(
+        (path / name).is_file() for name in (METADATA, folders.CSV)
+    )
+    if tables_there and not has_pictures:
+        return parquets.read(tars.shards_of(tables_there), str(path), licence=licence_in(path))
+    if archives and not has_pictures:
+        return tars.read(tars.shards_of(archives), str(path), folder=path)
+    return folders.read(path, str(path))

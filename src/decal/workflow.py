@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from decal import captions, checks, dataset, gallery, grid, overview, pictures, project, runs, sheets
+from decal import captions, checks, dataset, export, gallery, grid, overview, pictures, project, runs, sheets
 from decal.checks import Checked
 from decal.dataset import Brought, Row
 from decal.doctor import examine
 from decal.errors import DataError, SettingsError
 from decal.events import Begun, Event, Progress, Sheet, Stop, Told, stop_if
+from decal.export import Exported
 from decal.presets import KINDS, as_folder, base_preset
 from decal.project import Project, Run
 from decal.records import Cell, Checkpoint, Finding, Generation, Record, Step
@@ -38,12 +39,18 @@ SAMPLE_KEYWORD = "cobink"
 
 @dataclass(frozen=True)
 class Order:
-    """What a new project is made of. model: a base by name, hub id or folder. kind: one of `presets.KINDS`."""
+    """What a new project is made of.
 
-    source: Path
+    source: a path, a pattern of tars, or an address on the hub. model: a base by name, hub id or folder. kind: one of `presets.KINDS`.
+    caption_column: the key that holds the captions; None where it has a usual name. limit: rows to take; None for all.
+    """
+
+    source: Path | str
     keyword: str
     model: str
     kind: str
+    caption_column: str | None = None
+    limit: int | None = None
 
 
 def sample_order() -> Order:
@@ -74,11 +81,12 @@ def new(folder: Path, order: Order) -> Brought:
     }
     settings = parse(table, where="decal new")
     base_preset(model)
-    brought = dataset.bring_in(order.source, at.dataset)
+    brought = dataset.bring_in(order.source, at.dataset, caption_column=order.caption_column, limit=order.limit)
+    project.write_lines(at.sources, [brought.source])
     told = [row.caption or captions.subject(row.file) for row in dataset.scan(at.dataset).rows]
     avoid: list[str] = []
     for path, count in ((at.prompts, GRID_PROMPTS), (at.compare_prompts, COMPARE_PROMPTS)):
-        given = order.source / path.name
+        given = Path(order.source) / path.name
         if given.is_file():
             project.write_bytes(path, given.read_bytes())
         else:
@@ -132,6 +140,12 @@ def caption(at: Project, settings: Settings, *, adds_keyword: bool) -> Captioned
     if left:
         logger.warning("left without caption, because the line of their own cannot be used; decal check says why: %s", ", ".join(left))
     return Captioned(written, [row.file for row in bare if row.file not in written])
+
+
+def export_dataset(at: Project, target: Path, kind: str) -> Exported:
+    """Write the pictures and captions of a project into a new folder, as other tools want them."""
+    keyword = settings_of(at, []).caption.keyword
+    return export.write(dataset.scan(at.dataset), at.dataset, target, kind=kind, keyword=keyword)
 
 
 @dataclass(frozen=True)
