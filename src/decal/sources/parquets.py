@@ -36,7 +36,8 @@ def read(shards: Sequence[Shard], where: str, *, licence: str | None = None) -> 
         columns = tuple(file.schema_arrow.names)
         plan = _plan(file.schema_arrow, where, told)
         licence = licence or _licence(file.schema_arrow)
-    items = _numbered(item for shard in shards for item in _rows(shard, plan, told))
+        first = file.metadata
+    items = _numbered(item for shard in shards for item in _rows(shard, plan, told, first if shard is shards[0] else None))
     return Opened("parquet", where, items, told, licence=licence, columns=tuple(name for name in columns if name in plan.others))
 
 
@@ -92,8 +93,8 @@ def _plan(schema: "pa.Schema", where: str, told: Told) -> _Plan:
     return _Plan(chosen, types.is_struct(schema.field(chosen).type), others)
 
 
-def _rows(shard: Shard, plan: _Plan, told: Told) -> Iterator[Item]:
-    with _reading(shard) as file:
+def _rows(shard: Shard, plan: _Plan, told: Told, description: Any) -> Iterator[Item]:
+    with _reading(shard, description) as file:
         missing = [name for name in (plan.picture, *plan.others) if name not in file.schema_arrow.names]
         if plan.picture in missing:
             raise DataError(f"{shard.name} has no column {plan.picture}, which the first file has.\nBring files of one kind in together.")
@@ -149,8 +150,11 @@ def _licence(schema: "pa.Schema") -> str | None:
 
 
 @contextmanager
-def _reading(shard: Shard) -> "Iterator[Any]":
-    """An open parquet file whose declared sizes make sense; what goes wrong in it is told in one sentence."""
+def _reading(shard: Shard, description: Any = None) -> "Iterator[Any]":
+    """An open parquet file whose declared sizes make sense; what goes wrong in it is told in one sentence.
+
+    description: what stands at its end, where that has been read before.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -158,6 +162,7 @@ def _reading(shard: Shard) -> "Iterator[Any]":
         with shard.open() as opened:
             file = pq.ParquetFile(
                 opened,
+                metadata=description,
                 pre_buffer=False,
                 buffer_size=BUFFER_BYTES,
                 thrift_string_size_limit=MAX_FOOTER_BYTES,
