@@ -20,7 +20,22 @@ from decal.metadata import METADATA, TEXT_KEYS, Row, caption_key, leaves_folder,
 from decal.pictures import SUFFIXES
 from decal.project import staged_folder, writing
 from decal.records import Source
-from decal.sources import Item, Opened, concepts, folders, hub, licence_in, limited, parquets, tables, tars, to_line, to_row, zips
+from decal.sources import (
+    Item,
+    Opened,
+    concepts,
+    folders,
+    hub,
+    licence_in,
+    limited,
+    parquets,
+    shards_of,
+    tables,
+    tars,
+    to_line,
+    to_row,
+    zips,
+)
 from decal.wording import counted, printable
 
 # More different keys than this are no columns, but rows of different kinds.
@@ -226,11 +241,11 @@ def _opened(source: str) -> Iterator[Opened]:
                 f"{source} is not there.\n"
                 "Name a folder of pictures, a picture, a zip, a table, a parquet file, tars or hf:owner/name after --from."
             )
-        yield tars.read(tars.shards_of(found), source, folder=found[0].parent)
+        yield tars.read(shards_of(found), source, folder=found[0].parent)
     elif name.endswith(".parquet"):
-        yield parquets.read(tars.shards_of([path]), source)
+        yield parquets.read(shards_of([path]), source)
     elif name.endswith(tars.ENDINGS):
-        yield tars.read(tars.shards_of([path]), source, folder=path.parent)
+        yield tars.read(shards_of([path]), source, folder=path.parent)
     elif name.endswith(tables.ENDINGS):
         yield tables.read(path)
     elif name.endswith(".json"):
@@ -253,7 +268,7 @@ def _folder(path: Path) -> Opened:
         (path / name).is_file() for name in (METADATA, folders.CSV)
     )
     if tables_there and not has_pictures:
-        return parquets.read(tars.shards_of(tables_there), str(path), licence=licence_in(path))
+        return parquets.read(shards_of(tables_there), str(path), licence=licence_in(path))
     if archives and not has_pictures:
-        return tars.read(tars.shards_of(archives), str(path), folder=path)
+        return tars.read(shards_of(archives), str(path), folder=path)
     return folders.read(path, str(path))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 from decal.errors import DataError
 from decal.metadata import is_utf8, leaves_folder
@@ -24,6 +25,9 @@ MIN_BOMB_BYTES = 2**20
 CHUNK_BYTES = 2**20
 # Longer parts do not fit into a folder of most systems.
 MAX_PART_BYTES = 200
+# Rows of one group of 100 pictures are a few MiB; smaller blocks would mean more waiting, larger ones bytes that nobody asked for.
+BLOCK_BYTES = 2**20
+BLOCKS_KEPT = 48
 
 MAGIC = {
     b"\x89PNG\r\n\x1a\n": ".png",
@@ -80,6 +84,33 @@ class Opened:
     revision: str | None = None
     licence: str | None = None
     columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a source. name: for messages. size: in bytes. path: here, or `hf://...` on the hub."""
+
+    name: str
+    size: int
+    path: str
+
+    @property
+    def is_far(self) -> bool:
+        return self.path.startswith("hf://")
+
+    def open(self) -> BinaryIO:
+        """The file from its beginning; from the hub, block by block as it is read."""
+        if not self.is_far:
+            return Path(self.path).open("rb")
+        from huggingface_hub import HfFileSystem
+
+        options = {"block_size": BLOCK_BYTES, "cache_type": "blockcache", "cache_options": {"maxblocks": BLOCKS_KEPT}}
+        return cast(BinaryIO, HfFileSystem().open(self.path, "rb", **options))
+
+
+def shards_of(paths: Iterable[Path]) -> list[Shard]:
+    """Files here as shards."""
+    return [Shard(str(path), path.stat().st_size, str(path)) for path in paths]
 
 
 def fit_name(name: str, picture: bytes | None, number: int) -> str:

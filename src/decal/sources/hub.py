@@ -12,14 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from decal.errors import DataError
 from decal.metadata import METADATA, caption_cell, leaves_folder, sidecar_captions, text_lines
 from decal.pictures import MAX_FILE_BYTES, SUFFIXES
-from decal.sources import Item, Opened, Told, parquets, tars, to_row
+from decal.sources import Item, Opened, Shard, Told, parquets, tars, to_row
 from decal.sources.folders import CSV, csv_lines
-from decal.sources.tars import Shard
 from decal.wording import counted
 
 PREFIX = "hf:"
@@ -27,9 +26,6 @@ CONVERTED = "refs/convert/parquet"
 ADDRESS = re.compile(
     r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>refs/[\w.-]+/[\w.-]+|[\w.-]+))?(/(?P<config>[^/:@]+))?(:(?P<split>[\w.-]+))?"
 )
-# Rows of one group of 100 pictures are a few MiB; smaller blocks would mean more waiting, larger ones bytes that nobody asked for.
-BLOCK_BYTES = 2**20
-BLOCKS_KEPT = 48
 MAX_METADATA_BYTES = 512 * 2**20
 
 
@@ -61,7 +57,7 @@ def parse(text: str) -> Address:
 
 def read(address: Address) -> Opened:
     """The rows of a data set on the hub. Raises DataError, in one sentence, where it cannot be had; so do the rows."""
-    with _said(address.where):
+    with said(address.where):
         repo = _Repo(address, address.revision)
         licence = repo.licence
         files = repo.files
@@ -112,7 +108,7 @@ class _Repo:
 
     def shard(self, file: str) -> Shard:
         """A file of the repository, fetched block by block as it is read."""
-        return Shard(f"{self.address.where}: {file}", self.files[file], lambda: self._open(file))
+        return Shard(f"{self.address.where}: {file}", self.files[file], f"hf://{self._path(file)}")
 
     def download(self, file: str, limit_bytes: int) -> bytes:
         """A whole file. Raises DataError where it is larger than the limit."""
@@ -123,11 +119,6 @@ class _Repo:
             )
         with self._system.open(self._path(file), "rb", block_size=0) as opened:
             return bytes(opened.read())
-
-    def _open(self, file: str) -> BinaryIO:
-        options = {"maxblocks": BLOCKS_KEPT}
-        opened = self._system.open(self._path(file), "rb", block_size=BLOCK_BYTES, cache_type="blockcache", cache_options=options)
-        return cast(BinaryIO, opened)
 
     def _path(self, file: str) -> str:
         return f"datasets/{self.address.repo}@{self.commit}/{file}"
@@ -234,12 +225,12 @@ def _folder(repo: _Repo, files: Sequence[str], chosen: set[str], told: Told) -> 
 
 
 def _safely(items: Iterator[Item], where: str) -> Iterator[Item]:
-    with _said(where):
+    with said(where):
         yield from items
 
 
 @contextmanager
-def _said(where: str) -> Iterator[None]:
+def said(where: str) -> Iterator[None]:
     """Turn what the hub's client raises into one sentence with what to do."""
     from huggingface_hub import errors
 

@@ -1,199 +1,77 @@
-"""Parquet files with embedded pictures -> Items; pyarrow is imported here only, when there is something to read.
+"""Parquet files with embedded pictures -> Items, read by a process of their own.
 
-A picture is the `bytes` of a struct, as Hugging Face's Image feature writes it, or a binary column. A row with a path and no bytes keeps
-its row and gets no picture: a path in a stranger's file could name any file of this machine, so none is opened.
+pyarrow ends the whole process on some damaged files, and a page may say that it unpacks to 2 GB. So `arrow` reads in a child with a limit
+on its memory and sends rows through a pipe; whatever becomes of it, here it is one sentence.
 """
 
+import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import IO, Any
 
 from decal.errors import DataError
-from decal.metadata import leaves_folder
-from decal.sources import MAX_RATIO, MIN_BOMB_BYTES, Item, Opened, Told, fit_name
-from decal.sources.tars import Shard
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-# A batch of photographs of 5 MB is 80 MB.
-BATCH_ROWS = 16
-BUFFER_BYTES = 2**20
-# The description at the end of a file; 300,000 rows in groups of 100 need less than 10 MiB.
-MAX_FOOTER_BYTES = 64 * 2**20
-# In this order; `image` is what Hugging Face writes, the others come from converted tars and exports.
-PICTURE_COLUMNS = ("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "content")
-NAME_COLUMNS = ("file_name", "filename", "__key__")
+from decal.sources import Item, Opened, Shard, Told
 
 
 def read(shards: Sequence[Shard], where: str, *, licence: str | None = None) -> Opened:
     """The rows of some parquet files of one kind. Raises DataError where pyarrow is missing or a file is damaged; so do the rows."""
     require()
     told = Told()
-    with _reading(shards[0]) as file:
-        columns = tuple(file.schema_arrow.names)
-        plan = _plan(file.schema_arrow, where, told)
-        licence = licence or _licence(file.schema_arrow)
-        first = file.metadata
-    items = _numbered(item for shard in shards for item in _rows(shard, plan, told, first if shard is shards[0] else None))
-    return Opened("parquet", where, items, told, licence=licence, columns=tuple(name for name in columns if name in plan.others))
+    frames = _frames(shards, where)
+    head, _ = next(frames)
+    told.notes += [str(note) for note in head["notes"]]
+    items = _items(frames, told)
+    return Opened("parquet", where, items, told, licence=licence or head["licence"], columns=tuple(head["columns"]))
 
 
 def require() -> None:
     """Raise DataError where pyarrow is not installed."""
     try:
-        import pyarrow.parquet  # noqa: F401
+        import pyarrow  # noqa: F401
     except ImportError as problem:
         raise DataError(
             f'Parquet needs pyarrow, which is not installed ({problem}).\nInstall it with  pip install "decal[parquet]"'
         ) from problem
 
 
-class _Plan:
-    """Which columns are what."""
-
-    def __init__(self, picture: str, is_struct: bool, others: tuple[str, ...]):
-        self.picture = picture
-        self.is_struct = is_struct
-        self.others = others
+def _items(frames: Iterator[tuple[dict[str, Any], bytes | None]], told: Told) -> Iterator[Item]:
+    with contextlib.closing(frames):  # type: ignore[type-var]
+        for head, picture in frames:
+            told.unopened += int(head["is_unopened"])
+            yield Item(head["file"], picture, row=head["row"])
 
 
-def _plan(schema: "pa.Schema", where: str, told: Told) -> _Plan:
-    """Find the column of pictures, and the columns that a line of JSON can hold."""
-    import pyarrow.types as types
-
-    def is_binary(kind: "pa.DataType") -> bool:
-        return bool(types.is_binary(kind) or types.is_large_binary(kind))
-
-    def is_picture(kind: "pa.DataType") -> bool:
-        return is_binary(kind) or (types.is_struct(kind) and any(field.name == "bytes" and is_binary(field.type) for field in kind))
-
-    def is_plain(kind: "pa.DataType") -> bool:
-        if types.is_list(kind) or types.is_large_list(kind):
-            return bool(types.is_string(kind.value_type) or types.is_large_string(kind.value_type))
-        tests = (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean, types.is_date)
-        return any(test(kind) for test in (*tests, types.is_timestamp, types.is_null)) or (
-            types.is_dictionary(kind) and is_plain(kind.value_type)
-        )
-
-    pictures = [field.name for field in schema if is_picture(field.type)]
-    if not pictures:
-        kinds = ", ".join(f"{field.name} ({str(field.type)[:30]})" for field in list(schema)[:20])
-        raise DataError(
-            f"{where} has no column of embedded pictures.\nIts columns are: {kinds}. Local paths in it are not opened; "
-            "for a table of paths write a .csv or .jsonl beside the pictures."
-        )
-    chosen = next((name for name in PICTURE_COLUMNS if name in pictures), pictures[0])
-    others = tuple(field.name for field in schema if field.name != chosen and is_plain(field.type))
-    left = [name for name in schema.names if name != chosen and name not in others]
-    if left:
-        told.notes.append(f"pictures come from column {chosen}; left out, because a line cannot hold them: {', '.join(left[:8])}")
-    return _Plan(chosen, types.is_struct(schema.field(chosen).type), others)
+def _frames(shards: Sequence[Shard], where: str) -> Iterator[tuple[dict[str, Any], bytes | None]]:
+    """What the child sends: a description of the source, then a row at a time with its picture. Raises DataError where it fails."""
+    command = [sys.executable, "-m", "decal.sources.arrow"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        try:
+            assert child.stdin is not None, "it is a pipe"
+            assert child.stdout is not None, "it is a pipe"
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.write(json.dumps({"where": where, "shards": [asdict(shard) for shard in shards]}).encode())
+                child.stdin.close()
+            while (frame := _frame(child.stdout)) is not None and "end" not in frame[0]:
+                if "error" in frame[0]:
+                    raise DataError(frame[0]["error"])
+                yield frame
+            if frame is None:
+                code = child.wait()
+                why = "it takes too much memory" if code == 1 else f"its reader ended with code {code}"
+                raise DataError(f"{where} cannot be read as parquet ({why}).\nGet it again, or name a folder of pictures.")
+        finally:
+            child.kill()
 
 
-def _rows(shard: Shard, plan: _Plan, told: Told, description: Any) -> Iterator[Item]:
-    with _reading(shard, description) as file:
-        missing = [name for name in (plan.picture, *plan.others) if name not in file.schema_arrow.names]
-        if plan.picture in missing:
-            raise DataError(f"{shard.name} has no column {plan.picture}, which the first file has.\nBring files of one kind in together.")
-        columns = [name for name in (plan.picture, *plan.others) if name not in missing]
-        taken = 0
-        limit = max(MIN_BOMB_BYTES, MAX_RATIO * shard.size)
-        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False):
-            cells = batch.column(plan.picture)
-            values = {name: _values(batch.column(name)) for name in columns if name != plan.picture}
-            for place in range(batch.num_rows):
-                item = _item(cells[place].as_py(), {name: column[place] for name, column in values.items()}, told)
-                taken += len(item.picture) if isinstance(item.picture, bytes) else 0
-                if taken > limit:
-                    raise DataError(f"{shard.name} unpacks to more than {MAX_RATIO} times its {shard.size:,} bytes.\nLeave it out.")
-                yield item
-
-
-def _values(column: Any) -> list[object]:
-    """The values of a column as JSON has them; times become text."""
-    import pyarrow as pa
-
-    is_time = pa.types.is_temporal(column.type)
-    values: list[object] = (column.cast(pa.string()) if is_time else column).to_pylist()
-    return values
-
-
-def _item(cell: Any, row: dict[str, Any], told: Told) -> Item:
-    picture, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
-    name = next((row.pop(key) for key in NAME_COLUMNS if isinstance(row.get(key), str)), None)
-    name = path if isinstance(path, str) and path else name or ""
-    if picture is None and isinstance(path, str) and path:
-        told.unopened += 1
-    return Item(name, picture, row=row)
-
-
-def _numbered(items: Iterator[Item]) -> Iterator[Item]:
-    for number, item in enumerate(items, start=1):
-        is_path = item.picture is None and leaves_folder(item.file) is not None
-        # An embedded picture often remembers the full path that it had at its maker's; only its last part is a name.
-        own = item.file if is_path else PurePosixPath(item.file.replace("\\", "/")).name if leaves_folder(item.file) else item.file
-        picture = item.picture if isinstance(item.picture, bytes) else None
-        yield Item(own if is_path else fit_name(own, picture, number), item.picture, row=item.row)
-
-
-def _licence(schema: "pa.Schema") -> str | None:
-    """The licence in the description that `datasets` leaves in a file."""
+def _frame(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes | None] | None:
+    """The next head with its picture; None where the child broke off."""
     try:
-        info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]
-        found = info.get("license")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        head = json.loads(pipe.readline())
+    except ValueError:
         return None
-    return found.strip()[:120] or None if isinstance(found, str) else None
-
-
-@contextmanager
-def _reading(shard: Shard, description: Any = None) -> "Iterator[Any]":
-    """An open parquet file whose declared sizes make sense; what goes wrong in it is told in one sentence.
-
-    description: what stands at its end, where that has been read before.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with shard.open() as opened:
-            file = pq.ParquetFile(
-                opened,
-                metadata=description,
-                pre_buffer=False,
-                buffer_size=BUFFER_BYTES,
-                thrift_string_size_limit=MAX_FOOTER_BYTES,
-                thrift_container_size_limit=MAX_FOOTER_BYTES // 64,
-            )
-            _refuse_bombs(file.metadata, shard)
-            yield file
-    except (pa.ArrowException, EOFError, MemoryError, ValueError, OverflowError, KeyError, NotImplementedError) as problem:
-        raise _damaged(shard, problem) from problem
-    except OSError as problem:
-        # pyarrow's own has no number; what a disk or a network does wrong has one, or a kind of its own.
-        if problem.errno is not None or type(problem) is not OSError:
-            raise
-        raise _damaged(shard, problem) from problem
-
-
-def _damaged(shard: Shard, problem: BaseException) -> DataError:
-    why = (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
-    return DataError(f"{shard.name} cannot be read as parquet ({why}).\nGet it again, or name a folder of pictures.")
-
-
-def _refuse_bombs(metadata: Any, shard: Shard) -> None:
-    for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        for place in range(row_group.num_columns):
-            column = row_group.column(place)
-            packed, unpacked = column.total_compressed_size, column.total_uncompressed_size
-            if packed < 0 or unpacked < 0 or packed > shard.size:
-                raise ValueError(f"column {column.path_in_schema} declares {packed:,} bytes")
-            if unpacked > max(MIN_BOMB_BYTES, MAX_RATIO * packed):
-                raise DataError(
-                    f"{shard.name}: column {column.path_in_schema} unpacks to {unpacked:,} bytes from {packed:,}, "
-                    f"the limit is {MAX_RATIO} times.\nLeave it out."
-                )
+    size = head.get("size")
+    picture = None if size is None else pipe.read(size)
+    return None if picture is not None and len(picture) < size else (head, picture)

@@ -21,7 +21,7 @@ from typing import BinaryIO, Protocol
 from decal.errors import DataError
 from decal.metadata import caption_cell, leaves_folder, sidecar_captions
 from decal.pictures import MAX_FILE_BYTES, SUFFIXES
-from decal.sources import CHUNK_BYTES, MAX_RATIO, MIN_BOMB_BYTES, Item, Opened, Told, fit_name, licence_in, to_row
+from decal.sources import CHUNK_BYTES, MAX_RATIO, MIN_BOMB_BYTES, Item, Opened, Shard, Told, fit_name, licence_in, to_row
 from decal.wording import counted
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -35,22 +35,8 @@ BLOCK_BYTES = 512
 MAX_NAMED = 1000
 
 
-@dataclass(frozen=True)
-class Shard:
-    """One file of a source, here or far away. size: in bytes. open: gives it from its beginning."""
-
-    name: str
-    size: int
-    open: Callable[[], BinaryIO]
-
-
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
-
-
-def shards_of(paths: Sequence[Path]) -> list[Shard]:
-    """Files here as shards."""
-    return [Shard(str(path), path.stat().st_size, lambda path=path: path.open("rb")) for path in paths]  # type: ignore[misc]
 
 
 def matching(pattern: str) -> list[Path]:
@@ -94,19 +80,15 @@ def _numbered(items: Iterator[Item]) -> Iterator[Item]:
 
 def _samples(shard: Shard, told: Told) -> Iterator[Item]:
     sample: _Sample | None = None
-    for name, size, member in _members(shard, told):
+    for name, data in _members(shard, told):
         path = PurePosixPath(name)
         stem, _, ending = path.name.partition(".")
         key = (path.parent / stem).as_posix()
         suffix = "." + ending.lower()
-        if suffix not in SUFFIXES and suffix not in (".txt", ".json"):
-            told.ignored += 1
-            continue
         if sample is None or sample.key != key:
             if sample is not None:
                 yield sample.item()
             sample = _Sample(key)
-        data = member.read(min(size, MAX_PICTURE_BYTES if suffix in SUFFIXES else MAX_TEXT_BYTES))
         if suffix == ".txt":
             sample.captions = sidecar_captions(data)
         elif suffix == ".json":
@@ -119,8 +101,8 @@ def _samples(shard: Shard, told: Told) -> Iterator[Item]:
         yield sample.item()
 
 
-def _members(shard: Shard, told: Told) -> Iterator[tuple[str, int, _Readable]]:
-    """The names, sizes and contents of ordinary files; each content must be read before the next."""
+def _members(shard: Shard, told: Told) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of the ordinary files that are of use."""
     remedy = "Get it again, or unpack it yourself and name the folder after --from."
     try:
         with shard.open() as packed, tarfile.TarFile(fileobj=(stream := _Stream(packed, shard))) as archive:  # type: ignore[arg-type]
@@ -128,16 +110,9 @@ def _members(shard: Shard, told: Told) -> Iterator[tuple[str, int, _Readable]]:
                 archive.members = []  # type: ignore[attr-defined]  # It would keep a header of every file.
                 if number >= MAX_MEMBERS:
                     raise DataError(f"{shard.name} has more than {MAX_MEMBERS:,} members.\nDivide it, or name a folder of pictures.")
-                if leaves_folder(member.name) is not None or member.issym() or member.islnk():
-                    told.outside += [member.name] if len(told.outside) < MAX_NAMED else []
-                elif member.isdir() or PurePosixPath(member.name).name.startswith("."):
-                    continue
-                elif not member.isreg() or member.issparse():
-                    told.ignored += 1
-                else:
-                    content = archive.extractfile(member)
-                    assert content is not None, "an ordinary file has a content"
-                    yield member.name, member.size, content
+                limit = _limit_bytes(member, told)
+                if limit is not None:
+                    yield member.name, _content(archive, member, min(member.size, limit))
             # A header that makes no sense ends the reading without a word.
             if stream.block.strip(b"\0"):
                 raise tarfile.ReadError(f"no header at byte {stream.tell() - len(stream.block):,}")
@@ -149,6 +124,30 @@ def _members(shard: Shard, told: Told) -> Iterator[tuple[str, int, _Readable]]:
         if problem.errno is not None or type(problem) not in (OSError, gzip.BadGzipFile):
             raise
         raise DataError(f"{shard.name} is damaged ({_first_line(problem)}).\n{remedy}") from problem
+
+
+def _limit_bytes(member: tarfile.TarInfo, told: Told) -> int | None:
+    """How much to read of a member; None where it is of no use, or leads out."""
+    path = PurePosixPath(member.name)
+    suffix = "." + path.name.partition(".")[2].lower()
+    if leaves_folder(member.name) is not None or member.issym() or member.islnk():
+        told.outside += [member.name] if len(told.outside) < MAX_NAMED else []
+        return None
+    if member.isdir() or path.name.startswith("."):
+        return None
+    if member.isreg() and not member.issparse() and suffix in (*SUFFIXES, ".txt", ".json"):
+        return MAX_PICTURE_BYTES if suffix in SUFFIXES else MAX_TEXT_BYTES
+    told.ignored += 1
+    return None
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int) -> bytes:
+    content = archive.extractfile(member)
+    assert content is not None, "an ordinary file has a content"
+    data = content.read(size)
+    if len(data) < size:
+        raise tarfile.ReadError(f"{member.name[:80]!r} ends early")
+    return data
 
 
 class _Stream:
