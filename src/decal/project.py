@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ Any_Line = TypeVar("Any_Line", bound=BaseModel)
 
 SETTINGS_FILE = "decal.toml"
 STAGING_PREFIX = ".staging-"
+# A checkpoint has a handful of files; a data set may have any number.
+MANY_FILES = 64
 
 
 @dataclass(frozen=True)
@@ -225,8 +228,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
         staged.mkdir()
         try:
             yield staged
-            for path in (*staged.rglob("*"), staged):
-                sync(path)
+            sync_all([*staged.rglob("*"), staged])
             if target.exists():
                 shutil.rmtree(target)
             staged.rename(target)
@@ -304,6 +306,16 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_all(paths: list[Path]) -> None:
+    """Flush files and folders to disk: each, or, where they are many and the system waits for it, all that is unwritten at once."""
+    # A file takes 0.4 to 2 ms, which is ten minutes for 300,000.
+    if len(paths) > MANY_FILES and sys.platform == "linux":
+        os.sync()
+        return
+    for path in paths:
+        sync(path)
 
 
 def sync_folder(path: Path) -> None:

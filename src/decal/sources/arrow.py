@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from decal.errors import DataError
 from decal.metadata import leaves_folder
 from decal.sources import MAX_RATIO, MIN_BOMB_BYTES, Item, Shard, Told, fit_name, hub
+from decal.sources.parquets import MAX_MEMORY_BYTES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,8 +26,6 @@ BATCH_ROWS = 8
 BUFFER_BYTES = 2**20
 # The description at the end of a file; 300,000 rows in groups of 100 need less than 10 MiB.
 MAX_FOOTER_BYTES = 64 * 2**20
-# pyarrow and numpy reserve half a GB; a page of 100 photographs of 5 MB may stand in memory twice.
-MAX_MEMORY_BYTES = 2 * 2**30
 # In this order; `image` is what Hugging Face writes, the others come from converted tars and exports.
 PICTURE_COLUMNS = ("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "content")
 NAME_COLUMNS = ("file_name", "filename", "__key__")

@@ -15,6 +15,9 @@ from typing import IO, Any
 from decal.errors import DataError
 from decal.sources import Item, Opened, Shard, Told
 
+# Of address space. pyarrow and numpy reserve half a GB; a page of 100 photographs of 4 MB takes 1 GB.
+MAX_MEMORY_BYTES = 2 * 2**30
+
 
 def read(shards: Sequence[Shard], where: str, *, licence: str | None = None) -> Opened:
     """The rows of some parquet files of one kind. Raises DataError where pyarrow is missing or a file is damaged; so do the rows."""
@@ -59,8 +62,8 @@ def _frames(shards: Sequence[Shard], where: str) -> Iterator[tuple[dict[str, Any
                     raise DataError(frame[0]["error"])
                 yield frame
             if frame is None:
-                code = child.wait()
-                why = "it takes too much memory" if code == 1 else f"its reader ended with code {code}"
+                limit = f"more than {MAX_MEMORY_BYTES / 2**30:.0f} GiB of memory needed"
+                why = f"pyarrow broke off with code {child.wait()}: damage, or {limit}"
                 raise DataError(f"{where} cannot be read as parquet ({why}).\nGet it again, or name a folder of pictures.")
         finally:
             child.kill()
