@@ -101,7 +101,7 @@ def _kohya(job: _Job, staged: Path) -> None:
     words = "".join(letter if letter.isalnum() or letter in " -" else "-" for letter in job.keyword).strip(" -") or "pictures"
     # Pictures in folders below are not seen by kohya's trainer.
     _with_texts(job, staged, lambda row: f"{row.repeats}_{words}/{row.file.replace('/', '-')}")
-    job.notes.append("read it with  --train_data_dir TARGET --caption_extension .txt")
+    job.notes.append("kohya's trainer reads it with  --caption_extension .txt")
     if any(row.others for row in job.rows):
         job.notes.append("several captions of a picture are lines of its .txt file, of which kohya draws one with  --enable_wildcard")
 
