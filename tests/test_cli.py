@@ -428,3 +428,26 @@ def test_killed_trainings_resume_to_the_same_bytes() -> None:
     command = [sys.executable, str(Path(__file__).parents[1] / "benchmarks" / "kills" / "run.py"), "--kills", "4", "--inside", "2"]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "4 of 4 resumed to the same weights and state" in told.stdout, told.stdout + told.stderr
+
+
+def test_a_project_says_where_it_comes_from_and_its_data_set_goes_out_and_comes_back(call: Call, made: Path, tmp_path: Path) -> None:
+    source = json.loads((made / "sources.jsonl").read_text())
+    assert (source["kind"], source["pictures"], source["licence"]) == ("folder", 16, None)
+    code, out, _ = call("export", made, "--dataset", tmp_path / "out", "--as", "webdataset")
+    assert (code, out) == (0, f"16 pictures written to {tmp_path / 'out'} as webdataset\n")
+    code, out, _ = call("new", tmp_path / "back", "--from", tmp_path / "out", "--keyword", "zorb", "--limit", "3")
+    assert (code, out.splitlines()[0]) == (0, "3 pictures, 3 of 3 lines with a caption")
+    assert call("export", made)[0] == 2
+
+
+def test_repeats_that_would_fill_the_memory_are_refused(call: Call, made: Path) -> None:
+    metadata = made / "dataset" / "metadata.jsonl"
+    rows = [json.loads(line) for line in metadata.read_text().splitlines()]
+    file = rows[0]["file_name"]
+    lines = [
+        *rows,
+        *({"file_name": file, "text": f"zorb style sticker number {place}", "repeats": 997 + place % 3} for place in range(10_100)),
+    ]
+    metadata.write_text("".join(json.dumps(row) + "\n" for row in lines))
+    code, _, err = call("train", made)
+    assert (code, "an epoch, the limit is 10,000,000" in err) == (3, True)

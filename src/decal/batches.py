@@ -13,6 +13,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+# An epoch is shuffled in memory, 80 MB at this length.
+MAX_EPOCH = 10_000_000
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from decal import captions, checks, dataset, export, gallery, grid, overview, pictures, project, runs, sheets
+from decal.batches import MAX_EPOCH, lowest_terms
 from decal.checks import Checked
 from decal.dataset import Brought, Row
 from decal.doctor import examine
@@ -83,7 +84,8 @@ def new(folder: Path, order: Order) -> Brought:
     base_preset(model)
     brought = dataset.bring_in(order.source, at.dataset, caption_column=order.caption_column, limit=order.limit)
     project.write_lines(at.sources, [brought.source])
-    told = [row.caption or captions.subject(row.file) for row in dataset.scan(at.dataset).rows]
+    rows = dataset.scan(at.dataset).rows
+    told = [text for row in rows for text in (row.captions if row.caption else (captions.subject(row.file),))]
     avoid: list[str] = []
     for path, count in ((at.prompts, GRID_PROMPTS), (at.compare_prompts, COMPARE_PROMPTS)):
         given = Path(order.source) / path.name
@@ -357,6 +359,12 @@ def _records(at: Project, settings: Settings, checked: Checked) -> list[Record]:
     records = dataset.records(checked.listing, looks, holdout_share=settings.data.holdout_share, seed=settings.train.seed)
     if not records:
         raise DataError(f"{at.dataset} has no picture that can be trained on.\nSee  decal check {at.folder}")
+    shown = sum(lowest_terms([record.repeats for record in records]))
+    if shown > MAX_EPOCH:
+        raise DataError(
+            f"{at.dataset}: the repeats add up to {shown:,} pictures an epoch, the limit is {MAX_EPOCH:,}.\n"
+            "Lower them; only their ratio counts, so 1 and 2 do what 100 and 200 do."
+        )
     return records
 
 
