@@ -49,7 +49,7 @@ def test_truncated_weights_are_one_sentence(copy: Path) -> None:
 
 def test_a_folder_tells_its_own_resolution_and_token_limit(tiny: Path) -> None:
     assert (base_preset(str(tiny)).resolution, base_preset(str(tiny)).token_limit) == (64, 77)
-    assert (base_preset("mini").resolution, base_preset("mini").token_limit) == (64, 32)
+    assert (base_preset("mini").resolution, base_preset("mini").token_limit) == (128, 77)
 
 
 def test_the_fingerprint_follows_the_bytes_of_the_part(tiny: Path, copy: Path) -> None:

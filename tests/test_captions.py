@@ -96,7 +96,7 @@ def test_known_texts_have_the_counts_of_the_original_clip(tokenizer: Tokenizer) 
 
 
 def test_the_limit_is_that_of_the_base() -> None:
-    assert [Tokenizer.of_base(model).limit for model in ("mini", "sd1.5", "sd2.1", "someone/their-model")] == [32, 77, 77, 77]
+    assert [Tokenizer.of_base(model).limit for model in ("mini", "sd1.5", "sd2.1", "someone/their-model")] == [77, 77, 77, 77]
 
 
 def test_what_is_cut_off_begins_with_the_first_word_that_does_not_fit_whole(tokenizer: Tokenizer) -> None:

@@ -38,7 +38,7 @@ def _set(folder: Path, captions: Mapping[str, str | None], side_px: int = 64) ->
 
 
 def _settings(**caption: object) -> Settings:
-    return parse({"caption": {"keyword": "inkpop", **caption}})
+    return parse({"data": {"resolution": 64}, "caption": {"keyword": "inkpop", **caption}})
 
 
 def _run(folder: Path, settings: Settings | None = None) -> Checked:
@@ -103,7 +103,7 @@ def test_the_side_that_counts_depends_on_how_pictures_become_square(tmp_path: Pa
     folder = _set(tmp_path, {"a.png": GOOD})
     _noise(0).resize((64, 24)).save(folder / "a.png")
     found = {
-        fit: [check for _, check, _ in _found(folder, parse({"data": {"fit": fit}})) if check in ("tiny", "small")]
+        fit: [check for _, check, _ in _found(folder, parse({"data": {"fit": fit, "resolution": 64}})) if check in ("tiny", "small")]
         for fit in ("pad", "crop")
     }
     assert found == {"pad": [], "crop": ["tiny"]}
@@ -214,11 +214,11 @@ def test_captions_are_held_to_keyword_kind_style_and_length(tmp_path: Path) -> N
 
 
 def test_a_caption_that_is_too_long_shows_its_tokens_the_limit_and_the_lost_words(tmp_path: Path) -> None:
-    folder = _set(tmp_path, {"a.png": GOOD + " and" * 24 + " lost words"})
+    folder = _set(tmp_path, {"a.png": GOOD + " and" * 69 + " lost words"})
     finding = _run(folder).findings[0]
-    # 8 tokens of GOOD (ink + pop), 24 times and, 2 more, BOS and EOS; 30 of content fit into 32.
+    # 8 tokens of GOOD (ink + pop), 69 times and, 2 more, BOS and EOS; 75 of content fit into 77.
     assert (finding.level, finding.check) == ("error", "long_caption")
-    assert finding.reason == "the caption has 36 tokens, the limit of mini is 32; lost would be 'and and lost words'"
+    assert finding.reason == "the caption has 81 tokens, the limit of mini is 77; lost would be 'and and lost words'"
 
 
 def test_the_size_of_the_set_is_judged(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_findings_are_ordered_errors_first_then_by_file(tmp_path: Path) -> None:
 
 def test_each_of_several_captions_is_looked_at(tmp_path: Path) -> None:
     folder = _set(tmp_path, {"a.png": GOOD})
-    line = json.dumps({"file_name": "a.png", "text": [GOOD, GOOD, "sticker of a fox in the rain", GOOD + " and" * 24]})
+    line = json.dumps({"file_name": "a.png", "text": [GOOD, GOOD, "sticker of a fox in the rain", GOOD + " and" * 69]})
     (folder / "metadata.jsonl").write_text(line + "\n")
     expected = {("error", "no_keyword", "a.png"), ("error", "long_caption", "a.png")}
     assert {one for one in _found(folder) if one[2] is not None and one[0] == "error"} == expected

@@ -61,7 +61,7 @@ def test_a_change_on_the_command_line_wins(tmp_path: Path) -> None:
 
 def test_one_line_moves_a_project_to_another_base() -> None:
     mini, sd = (resolve(parse({"base": {"model": model}}), 30) for model in ("mini", "sd2.1"))
-    assert (mini.data.resolution, mini.train.targets) == (64, "all")
+    assert (mini.data.resolution, mini.train.targets) == (128, "all")
     assert (sd.data.resolution, sd.train.targets, sd.train.learning_rate) == (768, "attention", 1e-4)
 
 

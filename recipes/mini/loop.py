@@ -135,7 +135,7 @@ class Training:
 
     def averaged(self) -> dict[str, Tensor]:
         """The moving average of the weights."""
-        return {name: value.detach().cpu() for name, value in self._shadow.items()}
+        return {name: value.detach().cpu().contiguous() for name, value in self._shadow.items()}
 
     def save(self) -> None:
         """Write the state, whole or not at all."""

@@ -5,6 +5,7 @@ use; `write` scatters it into the full CLIP vocabulary, so that token counts are
 """
 
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +177,6 @@ class Parts:
 def write(folder: Path, parts: Parts) -> None:
     """Write the base, in fp16, as a folder that a stock `from_pretrained` loads."""
     tokenizer = CLIPTokenizer.from_pretrained(TOKENIZER)
-    tokenizer.model_max_length = POSITIONS
     first, *second = (full(encoder, parts.vocabulary) for encoder in parts.text_encoders)
     common = {"vae": parts.vae, "unet": parts.unet, "scheduler": scheduler(), "tokenizer": tokenizer, "text_encoder": first}
     pipeline: StableDiffusionPipeline | StableDiffusionXLPipeline
@@ -190,6 +190,10 @@ def write(folder: Path, parts: Parts) -> None:
         )
     pipeline.to(torch.float16)
     pipeline.save_pretrained(folder)
+    if folder.resolve() != TOKENIZER.parent:
+        for name in ("tokenizer", "tokenizer_2") if second else ("tokenizer",):
+            # transformers would add settings of whoever used the tokenizer last.
+            shutil.copytree(TOKENIZER, folder / name, dirs_exist_ok=True)
     for config in folder.glob("*/config.json"):
         known = json.loads(config.read_text("utf-8"))
         # The folder it was loaded from says nothing to a reader; the weights are loaded in float32 where no dtype is asked for.

@@ -42,8 +42,8 @@ class BasePreset:
 MINI = BasePreset(
     where=str(Path(__file__).parent / "mini" / "sd"),
     licence="Apache-2.0 and CC-BY-4.0 pictures, see ATTRIBUTION.md",
-    resolution=64,
-    token_limit=32,
+    resolution=128,
+    token_limit=77,
     # Attention alone is too weak on so small a model; LOG.md, "Defaults for the embedded base".
     rank=32,
     targets="all",
