@@ -7,11 +7,12 @@ from PIL import Image, ImageChops, ImageDraw
 from sd_parsers import ParserManager
 
 from decal.errors import SettingsError
-from decal.grid import SUBJECTS, compare_cells, grid_cells, png_text, propose, read_prompts, seen, tensors_sha256
+from decal.grid import compare_cells, grid_cells, png_text, propose, read_prompts, seen, tensors_sha256
 from decal.lettering import legible, width_px, wrap
 from decal.records import Cell, Step
 from decal.settings import ResolvedCompare, ResolvedGrid
 from decal.sheets import compare_sheet, grid_sheet
+from decal.subjects import SUBJECTS
 
 COMPARE = ResolvedCompare(steps=20, guidance=3.0)
 GRID = ResolvedGrid(steps=20, guidance=(1.0, 3.0, 5.0))

@@ -18,6 +18,7 @@ from decal.errors import SettingsError
 from decal.project import to_json
 from decal.records import Cell
 from decal.settings import ResolvedCompare, ResolvedGrid
+from decal.subjects import QUANTITIES, SUBJECTS
 
 # The names of modules/sd_samplers_kdiffusion.py and sd_samplers_timesteps.py in AUTOMATIC1111/stable-diffusion-webui.
 A1111_SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "dpm++": "DPM++ 2M"}
@@ -28,24 +29,6 @@ STOP_WORDS = frozenset((
     "off", "on", "one", "or", "our", "over", "some", "that", "the", "their", "them", "there", "this", "to", "under", "up", "very",
     "while", "with", "your",
 ))  # fmt: skip
-
-# Words of quantity in SUBJECTS: where a caption shows pizza, a slice of pizza is nothing new.
-QUANTITIES = "slice pair bunch loaf cup"
-
-# Everyday things that read well as a sticker and that a model taught on emoji can draw.
-# Kinds alternate, so that the first ten are a mixture.
-# Those that the base in the package knows best stand first.
-SUBJECTS = (
-    "a crying face", "a green heart", "an evergreen tree", "an apple", "a winking face", "a pumpkin", "a tiger", "a pear",
-    "a broken heart", "a mouse", "a laughing face", "a cactus", "a peach", "a purple heart", "a hamburger", "an angry face", "a koala",
-    "a gift box", "a sleeping face", "a pair of cherries", "a strawberry", "a sleeping cat", "a slice of pizza", "a rainbow",
-    "a birthday cake", "a penguin", "a lemon", "an umbrella", "a cup of coffee", "a sunflower", "a rocket", "a snowman",
-    "a pair of sunglasses", "an owl", "a lightning bolt", "a mushroom", "a guitar", "a turtle", "a watermelon", "a crescent moon",
-    "a frog", "a surprised face", "a carrot", "a light bulb", "a butterfly", "a doughnut", "a palm tree", "a bicycle", "an octopus",
-    "a blushing face", "an ice cream cone", "a key", "a snowflake", "a pineapple", "a crown", "a whale", "a face with its tongue out",
-    "a loaf of bread", "an alarm clock", "a ladybug", "a tulip", "a balloon", "a hedgehog", "a sailing boat", "a bunch of grapes",
-    "a robot", "a teapot", "a shooting star",
-)  # fmt: skip
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -193,7 +176,13 @@ def _subjects() -> Iterator[str]:
     yield from SUBJECTS
     # Neighbours in a combination lie one apart first, then two, so that no subject comes up again soon.
     for distance in range(1, len(SUBJECTS)):
-        yield from (f"{one} and {other}" for one, other in zip(SUBJECTS, SUBJECTS[distance:], strict=False))
+        yield from (f"{one} and {other}" for one, other in zip(SUBJECTS, list(SUBJECTS)[distance:], strict=False))
+
+
+def content_words(text: str, ignored: Iterable[str] = ()) -> frozenset[str]:
+    """What a text says is in the picture: its words folded, without stop words, the ignored ones and plural s."""
+    left_out = {word for phrase in ignored for word in _words(phrase)} | STOP_WORDS
+    return frozenset(_stem(word) for word in _words(text) if word not in left_out)
 
 
 def _words(text: str) -> list[str]:
