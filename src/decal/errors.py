@@ -57,3 +57,15 @@ class StoppedError(DecalError):
     """The work was stopped by a signal and can be resumed."""
 
     exit_code = 130
+
+
+class LanguageError(DecalError):
+    """The language model cannot be reached, or does not take the question."""
+
+
+class AnswerError(LanguageError):
+    """The language model has no usable answer to one question; others may go well. reason: why, in a few words."""
+
+    def __init__(self, told: str, reason: str) -> None:
+        super().__init__(told)
+        self.reason = reason

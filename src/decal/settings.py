@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from decal.errors import SettingsError
 from decal.presets import DEAD_IDS, Targets, base_preset, why_unknown
+from decal.subjects import Kind
 from decal.wording import counted
 
 # What the settings are called in diffusers' scripts and in sd-scripts.
@@ -55,6 +56,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Sampler = Literal["ddim", "euler", "dpm++"]
 Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Detail = Literal["plain", "rich"]
 
 
 class Section(BaseModel):
@@ -94,7 +96,8 @@ class CaptionSettings(Section):
     keyword: str = Field("", description="The word that calls the style; it should stand in every caption and every prompt.")
     template: str = Field(
         "{keyword} style sticker of {subject}",
-        description="How `decal caption` makes a caption from a file name; {keyword} and {subject} are filled in.",
+        description="How a caption is made: {keyword}, {subject} (from the file name, a captioner or a description), {folder}, {name} "
+        "and every other key of a line of metadata.jsonl are filled in.",
     )
     kind_words: tuple[str, ...] = Field(
         ("sticker",), description="Each caption should hold one of these words, which say what kind of picture it is; empty: not checked."
@@ -103,6 +106,48 @@ class CaptionSettings(Section):
         (), description="Each caption should hold one of these words, which name the style; empty: the word style or the keyword will do."
     )
     min_words: int = Field(4, ge=0, description="A caption of fewer words is reported as too short.")
+    captioner: str = Field(
+        "names",
+        description="Where the subject of a missing caption comes from: names (of files and folders), endpoint (the model of [language], "
+        "which must see pictures), local (weights on this machine) or module:Name.",
+    )
+    captioner_model: str = Field(
+        "Salesforce/blip-image-captioning-base", description="With captioner = local: a hub id, or a folder of weights for transformers."
+    )
+
+
+class DescribeSettings(Section):
+    """The table of descriptions that a project from nothing begins with."""
+
+    detail: Detail | None = Field(
+        None, description="plain (a sleepy cat) or rich (a cat napping on a small cloud); left out, what the base can draw."
+    )
+    kinds: tuple[Kind, ...] | None = Field(
+        None, min_length=1, description="Kinds of subject: face, heart, animal, food, plant, thing, sky; left out, what the base can draw."
+    )
+    subjects: tuple[str, ...] = Field((), description='Your own subjects instead of everyday ones, such as ["a red fox"].')
+    theme: str = Field("", max_length=500, description="What all pictures are about; only a language model can follow it.")
+    prompt: str | None = Field(
+        None, description="What candidates are drawn with, {subject} filled in; left out, caption.template without the keyword."
+    )
+    seed: Seed = Field(0, description="Another one gives another table.")
+
+
+class LanguageSettings(Section):
+    """The language model that describes and captions; without an endpoint the built-in grammar does."""
+
+    endpoint: str = Field("", description="Address of an OpenAI-compatible server, such as http://127.0.0.1:8080/v1; empty: none is asked.")
+    model: str = Field("", description="Name of the model there; some local servers need none.")
+    api: Literal["chat", "completion"] = Field(
+        "chat", description="chat for models that follow instructions; completion for base models, which go on with examples."
+    )
+    key_variable: str = Field(
+        "", description="Name of the environment variable that holds the key; the key itself is read from there and written nowhere."
+    )
+    timeout_seconds: float = Field(120.0, gt=0, le=3600, description="Longest wait for one whole answer.")
+    retries: int = Field(4, ge=0, le=20, description="How often a question is asked again after a fault or an answer of no use.")
+    concurrency: int = Field(4, ge=1, le=64, description="Questions under way at a time.")
+    temperature: float = Field(0.8, ge=0, le=2, description="0 for the likeliest words, higher for more variety.")
 
 
 class TrainSettings(Section):
@@ -173,6 +218,8 @@ class Settings(Section):
     train: TrainSettings = TrainSettings()
     compare: CompareSettings = CompareSettings()
     grid: GridSettings = GridSettings()
+    describe: DescribeSettings = DescribeSettings()
+    language: LanguageSettings = LanguageSettings()
 
     @model_validator(mode="after")
     def _contradictions(self) -> "Settings":
@@ -190,9 +237,30 @@ class Settings(Section):
             )
         if (why := why_unknown(self.base.model)) is not None:
             problems.append(f"base.model = {why}")
+        problems += _language_problems(self)
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+def _language_problems(settings: Settings) -> list[str]:
+    """What is wrong with `language` and what needs it. No value of it is repeated: a key may have been put in the wrong place."""
+    problems, language = [], settings.language
+    if language.endpoint and not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", language.endpoint):
+        problems.append(
+            "language.endpoint is no address of a server. Write http:// or https://, a host and a path, and no key or password in it."
+        )
+    if language.key_variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", language.key_variable):
+        problems.append("language.key_variable is no name of an environment variable. Put the key into one, and write its name here.")
+    if settings.caption.captioner not in ("names", "endpoint", "local") and ":" not in settings.caption.captioner:
+        problems.append(f'caption.captioner must be names, endpoint, local or module:Name (it is "{settings.caption.captioner}").')
+    for name, needs in {
+        "describe.theme": bool(settings.describe.theme),
+        'caption.captioner = "endpoint"': settings.caption.captioner == "endpoint",
+    }.items():
+        if needs and not language.endpoint:
+            problems.append(f"{name} needs a language model. Write language.endpoint, and language.model where the server has several.")
+    return problems
 
 
 class ResolvedData(DataSettings):
@@ -225,6 +293,14 @@ class ResolvedGrid(GridSettings):
 
     steps: int
     guidance: tuple[Guidance, ...]
+
+
+class ResolvedDescribe(DescribeSettings):
+    """`describe` with nothing left to the base."""
+
+    detail: Detail
+    kinds: tuple[Kind, ...]
+    prompt: str
 
 
 class Resolved(Section):
@@ -294,7 +370,7 @@ def resolve(settings: Settings, pictures: int) -> Resolved:
             f"train.warmup_steps ({train.warmup_steps}) is larger than the {counted(steps, 'step')} of this training.\nLower it."
         )
     rank = train.rank or preset.rank
-    table = settings.model_dump()
+    table = settings.model_dump(exclude={"describe", "language"})
     _fill(table["data"], resolution=preset.resolution)
     _fill(
         table["train"],
@@ -311,6 +387,16 @@ def resolve(settings: Settings, pictures: int) -> Resolved:
     return Resolved.model_validate(table)
 
 
+def resolve_describe(settings: Settings) -> ResolvedDescribe:
+    """How descriptions are made, with what depends on the base and on the caption's template filled in."""
+    preset = base_preset(settings.base.model)
+    table = settings.describe.model_dump()
+    without = re.sub(r"\{keyword\}(?: style)?", "", settings.caption.template)
+    without = re.sub(r"\s*,(\s*,)+", ",", " ".join(without.split())).strip(" ,;")
+    _fill(table, detail=preset.detail, kinds=preset.kinds, prompt=without)
+    return ResolvedDescribe.model_validate(table)
+
+
 # What may change between two sittings of a run without changing its weights.
 FREE = {
     "data.faulty",
@@ -318,6 +404,8 @@ FREE = {
     "caption.kind_words",
     "caption.style_words",
     "caption.min_words",
+    "caption.captioner",
+    "caption.captioner_model",
     "train.device",
     "train.checkpoint_every",
     "train.cache_gib",
@@ -373,6 +461,8 @@ _SECTIONS: dict[str, type[Section]] = {
     "train": TrainSettings,
     "compare": CompareSettings,
     "grid": GridSettings,
+    "describe": DescribeSettings,
+    "language": LanguageSettings,
 }
 
 
