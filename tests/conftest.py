@@ -2,9 +2,11 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from typed import Call
 
 # Set before torch is imported anywhere: two workers with a thread each are faster here than two threads in one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -45,3 +47,21 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append({"file_name": f"{colour}-{shape}.png", "text": f"zorb style sticker of a {colour} {shape} on white"})
     (folder / "metadata.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     return folder
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Types a command; gives its exit code, what it printed, and what it told on standard error."""
+
+    from decal import cli
+
+    def type_it(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["decal", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), out, err
+
+    return type_it

@@ -12,6 +12,7 @@ from decal.errors import BaseModelError
 from decal.metadata import Row
 from decal.presets import MINI
 from decal.settings import CaptionSettings
+from decal.undo import undo
 
 RUSSIAN = (
     "наклейка в стиле инкпоп: маленький рыжий лис в зелёном шарфе сидит под старым дубом, "
@@ -144,20 +145,39 @@ def test_file_names_become_words_and_names_of_machines_become_none() -> None:
 
 def test_only_rows_without_caption_whose_name_says_something_are_filled() -> None:
     rows = [Row("red-fox.png", None, 1), Row("owl.png", " ", 2), Row("cat.png", "a cat", 3), Row("IMG_1.png", None, 4)]
-    filled = fill(rows, CaptionSettings(keyword="inkpop"))
+    filled = fill(rows, CaptionSettings(keyword="inkpop"), {})
     assert filled == [(rows[0], "inkpop style sticker of red fox"), (rows[1], "inkpop style sticker of owl")]
 
 
 def test_the_article_of_a_template_fits_the_word_that_follows() -> None:
     settings = CaptionSettings(keyword="inkpop", template="An {keyword} sticker of a {subject}")
     names = ["owl", "fox", "unicorn", "umbrella", "hourglass", "one-eyed-cat"]
-    texts = [text.removeprefix("An inkpop sticker of ") for _, text in fill([Row(f"{name}.png", None, None) for name in names], settings)]
+    texts = [
+        text.removeprefix("An inkpop sticker of ") for _, text in fill([Row(f"{name}.png", None, None) for name in names], settings, {})
+    ]
     assert texts == ["an owl", "a fox", "a unicorn", "an umbrella", "an hourglass", "a one eyed cat"]
 
 
 def test_a_template_without_keyword_leaves_no_gap() -> None:
-    settings = CaptionSettings(template="{subject}, {keyword} style, by {someone}")
-    assert fill([Row("fox.png", None, None)], settings)[0][1] == "fox, style, by {someone}"
+    settings = CaptionSettings(template="{subject}, {keyword}, in ink")
+    assert fill([Row("fox.png", None, None)], settings, {})[0][1] == "fox, in ink"
+
+
+def test_other_keys_of_a_line_fill_slots_and_a_row_that_lacks_one_is_left(tmp_path: Path) -> None:
+    lines: list[dict[str, str | None]] = [
+        {"file_name": "IMG_1.png", "animal": "owl", "mood": "sad"},
+        {"file_name": "IMG_2.png", "animal": "fox", "mood": None},
+    ]
+    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = [Row(str(line["file_name"]), None, None) for line in lines]
+    settings = CaptionSettings(keyword="zorb", template="{keyword} sticker of a {mood} {animal}")
+    assert fill(rows, settings, captions.columns(tmp_path)) == [(rows[0], "zorb sticker of a sad owl")]
+
+
+def test_a_folder_says_what_the_name_of_a_camera_does_not() -> None:
+    rows = [Row("12_red foxes/IMG_1.png", None, None), Row("owls/snowy.png", None, None)]
+    settings = CaptionSettings(keyword="zorb", template="{keyword} sticker of {subject}")
+    assert [text for _, text in fill(rows, settings, {})] == ["zorb sticker of red foxes", "zorb sticker of snowy"]
 
 
 def _write(folder: Path, metadata: bytes, given: Mapping[str, str | tuple[str, ...]]) -> bytes:
@@ -173,7 +193,8 @@ def test_writing_changes_the_caption_and_nothing_else(tmp_path: Path) -> None:
         b'\xef\xbb\xbf{"likes": 3, "file_name": "a.png", "text": "\xd1\x91\xd0\xb6"}\r\n{broken\r\n{"file_name":"b.png",  "text":"B"}\r\n'
     )
     assert _write(tmp_path, before, {"a.png": "ёж"}) == after
-    assert (tmp_path / "metadata.before.jsonl").read_bytes() == before
+    undo(tmp_path)
+    assert (tmp_path / "dataset" / "metadata.jsonl").read_bytes() == before
     assert [path.name for path in (tmp_path / "dataset").iterdir()] == ["metadata.jsonl"]
 
 

@@ -6,19 +6,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typed import Call
 
-from decal import cli, project
+from decal import project
 from decal.overview import Overview
 from decal.presets import BASES
 from decal.records import Finding, Generation, Record
 
-Call = Callable[..., tuple[int, str, str]]
 QUICK = """
 [train]
 steps = 6
@@ -32,22 +31,6 @@ steps = 2
 [grid]
 steps = 2
 """
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Types a command; gives its exit code, what it printed, and what it told on standard error."""
-
-    def type_it(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["decal", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), out, err
-
-    return type_it
 
 
 @pytest.fixture
@@ -357,7 +340,7 @@ def test_too_little_strength_for_one_step_is_refused(call: Call, made: Path, tmp
     [
         (("train", "nowhere"), 1, "nowhere is not a folder, so it is not a project"),
         (("new", "x", "--from", "nowhere"), 3, "nowhere"),
-        (("new", "x"), 2, "decal new needs pictures"),
+        (("new", "x"), 2, "decal new needs pictures, or at least a keyword"),
         (("new", "x", "--from", ".", "--preset", "stikers"), 2, "--preset stikers is not known"),
         (("new", "x", "--from", ".", "--base", "stabilityai/stable-diffusion-2-1"), 2, 'Write "sd2.1"'),
         (("new", "x", "--from", ".", "--base", "sd15"), 2, 'Did you mean "sd1.5"?'),

@@ -13,17 +13,18 @@ from pathlib import Path, PurePosixPath
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Encoder
 
+from decal import undo
 from decal.dataset import scan
 from decal.errors import BaseModelError
 from decal.metadata import METADATA, Row, caption_cell, caption_key, captions_of, further_keys
 from decal.presets import MINI, base_preset
 from decal.project import write_bytes
 from decal.settings import CaptionSettings
+from decal.wording import counted, with_article
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 # How CLIP cuts text into words before it looks for subwords; from OpenAI's simple_tokenizer.py, MIT.
 CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-BACKUP = "metadata.before.jsonl"
 
 # Names that cameras, phones and browsers give; they say nothing about the picture.
 SILENT_WORD = re.compile(
@@ -31,9 +32,6 @@ SILENT_WORD = re.compile(
     r"|whatsapp|telegram|fb|tmp|temp|emoji|stickers?|icon"
 )
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# Exceptions to "an before a vowel" that open common subjects.
-SPOKEN_WITH_A = re.compile(r"(uni([cdfopqstv]|$)|use|usu|uti|eu|ewe|one\b|once)", re.IGNORECASE)
-SPOKEN_WITH_AN = re.compile(r"(hour|honest|honou?r|heir)", re.IGNORECASE)
 
 
 class Tokenizer:
@@ -107,13 +105,48 @@ def subject(file: str) -> str:
     return " ".join(words) if any(len(word) > 1 for word in words) else ""
 
 
-def fill(rows: Iterable[Row], settings: CaptionSettings) -> list[tuple[Row, str]]:
-    """Captions from the template for rows without one whose file name says something; the others are left."""
-    return [
-        (row, _fill_template(settings.template, settings.keyword, words))
-        for row in rows
-        if not (row.caption or "").strip() and (words := subject(row.file))
-    ]
+def fill_slots(template: str, slots: Mapping[str, str]) -> str:
+    """A template with its {slots} filled in, the article before each made to fit; a slot without a value leaves no gap."""
+
+    def put(match: re.Match[str]) -> str:
+        article, name = match.group(1), match.group(2)
+        if name not in slots:
+            return match.group(0)
+        return slots[name] if article is None else with_article(article, slots[name])
+
+    text = " ".join(re.sub(r"(?:\b([Aa]n?) )?\{(\w+)\}", put, template).split())
+    return re.sub(r"\s*,(\s*,)+", ",", text).strip(" ,;")
+
+
+def fill(
+    rows: Iterable[Row], settings: CaptionSettings, columns: Mapping[str, Mapping[str, str]], subjects: Mapping[str, str] | None = None
+) -> list[tuple[Row, str]]:
+    """Captions from the template for rows without one; a row that has nothing for one of the slots is left out.
+
+    columns: by file, what else its line of the metadata holds. subjects: by file, what is to be seen, from somewhere better than names;
+    without it the subject is the file name, or the name of its folder where the file name says nothing.
+    """
+    needed = set(re.findall(r"\{(\w+)\}", settings.template)) - {"keyword"}
+    filled = []
+    for row in rows:
+        name, folder = subject(row.file), subject(PurePosixPath(row.file).parent.name)
+        told = (name or folder) if subjects is None else subjects.get(row.file, "")
+        slots = {**columns.get(row.file, {}), "keyword": settings.keyword, "name": name, "folder": folder, "subject": told}
+        if not (row.caption or "").strip() and all(slots.get(slot) for slot in needed):
+            filled.append((row, fill_slots(settings.template, slots)))
+    return filled
+
+
+def columns(dataset: Path) -> dict[str, dict[str, str]]:
+    """By file, what its line of `metadata.jsonl` holds besides the caption: words and numbers, as text."""
+    found: dict[str, dict[str, str]] = {}
+    path = dataset / METADATA
+    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
+        row = _read(line)
+        if row is not None and isinstance(row.get("file_name"), str):
+            cells = {key: str(value) for key, value in row.items() if isinstance(value, str | int | float) and not isinstance(value, bool)}
+            found.setdefault(PurePosixPath(cells.pop("file_name")).as_posix(), {}).update(cells)
+    return found
 
 
 def holds(text: str, words: Sequence[str], ending: str = "(e?s)?") -> bool:
@@ -125,17 +158,9 @@ def write(dataset: Path, captions: Mapping[str, str | tuple[str, ...]]) -> None:
     """Put captions into `metadata.jsonl` by file: into the file's rows without caption, or else into all its rows.
 
     Several captions become a list, which takes the place of numbered keys. Files without a row get one at the end. Every other line and
-    key stays as it is, to the byte; what was there before is kept as `metadata.before.jsonl` beside `dataset/`, where imagefolder does
-    not see it.
+    key stays as it is, to the byte; `undo` takes it back.
     """
-    path = dataset / METADATA
-    if path.is_file():
-        before = path.read_bytes()
-        write_bytes(dataset.parent / BACKUP, before)
-    else:
-        rows = [{"file_name": row.file} | caption_cell(row.captions) for row in scan(dataset).rows]
-        before = b"".join(_line(row) + b"\n" for row in rows)
-    lines = before.split(b"\n")
+    lines = metadata_bytes(dataset).split(b"\n")
     places: dict[str, list[tuple[int, dict[str, object]]]] = {}
     for index, line in enumerate(lines):
         row = _read(line)
@@ -156,7 +181,24 @@ def write(dataset: Path, captions: Mapping[str, str | tuple[str, ...]]) -> None:
             lines[index] = mark + _line(kept | caption_cell(texts, key)) + ending
         if not there:
             added.append(_line({"file_name": file} | caption_cell(texts)))
-    write_bytes(path, b"\n".join([*lines[:-1], *added, b""]))
+    told = f"write {counted(len(captions), 'caption')}"
+    undo.change(dataset.parent, {f"{dataset.name}/{METADATA}": b"\n".join([*lines[:-1], *added, b""])}, told)
+
+
+def metadata_bytes(dataset: Path) -> bytes:
+    """The bytes of `metadata.jsonl`; where there is none, what it would be with the `.txt` captions that are there."""
+    path = dataset / METADATA
+    if path.is_file():
+        return path.read_bytes()
+    return b"".join(_line({"file_name": row.file} | caption_cell(row.captions)) + b"\n" for row in scan(dataset).rows)
+
+
+def add_row(dataset: Path, row: Mapping[str, object]) -> None:
+    """Add a line to `metadata.jsonl`, which is made where it is not there, unless it has one for that file already."""
+    data = (dataset / METADATA).read_bytes() if (dataset / METADATA).is_file() else b""
+    if any(there is not None and there.get("file_name") == row["file_name"] for there in map(_read, data.split(b"\n"))):
+        return
+    write_bytes(dataset / METADATA, data + (b"\n" if data and not data.endswith(b"\n") else b"") + _line(row) + b"\n")
 
 
 def _clip(folder: Path) -> Encoder:
@@ -194,24 +236,6 @@ def _is_code(word: str) -> bool:
 
 def _is_silent(word: str) -> bool:
     return SILENT_WORD.fullmatch(word.lower()) is not None
-
-
-def _fill_template(template: str, keyword: str, words: str) -> str:
-    values = {"keyword": keyword, "subject": words}
-
-    def put(match: re.Match[str]) -> str:
-        article, name = match.group(1), match.group(2)
-        return values[name] if article is None else _with_article(article, values[name])
-
-    text = re.sub(r"(?:\b([Aa]n?) )?\{(keyword|subject)\}", put, template)
-    return " ".join(text.split()).strip(" ,;")
-
-
-def _with_article(article: str, word: str) -> str:
-    if not word:
-        return ""
-    is_an = bool(SPOKEN_WITH_AN.match(word)) or (word[0].lower() in "aeiou" and not SPOKEN_WITH_A.match(word))
-    return f"{article[0]}{'n' if is_an else ''} {word}"
 
 
 def _read(line: bytes) -> dict[str, object] | None:

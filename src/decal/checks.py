@@ -230,7 +230,10 @@ def too_long(rows: Sequence[Row], model: str) -> Iterator[Finding]:
 def set_size(files: Sequence[str], settings: Settings) -> Iterator[Finding]:
     """What is wrong with the set as a whole: too few pictures, no keyword."""
     if not files:
-        remedy = f"Put pictures into dataset/ with a line each in {METADATA}, or begin with  decal new FOLDER --from PICTURES"
+        remedy = (
+            f"Put pictures into dataset/ with a line each in {METADATA}, begin with  decal new FOLDER --from PICTURES, "
+            "or have some made from descriptions:  decal describe"
+        )
         yield _finding("error", "no_pictures", None, "there are no pictures", remedy)
         return
     if len(files) == 1:

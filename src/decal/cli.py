@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from json import dumps
 from pathlib import Path
 from shlex import quote
@@ -21,9 +21,11 @@ from decal.errors import DataError, DecalError, SettingsError, StoppedError
 from decal.wording import counted, printable
 
 if TYPE_CHECKING:
+    from decal.candidates import Question
+    from decal.edits import Changed
     from decal.events import Event
     from decal.project import Project
-    from decal.records import Finding
+    from decal.records import Finding, Pick
     from decal.settings import Settings
 
 app = typer.Typer(
@@ -87,13 +89,22 @@ def new(
         str | None, typer.Option(metavar="NAME", help="The column or key that holds the captions, where it is not text, caption or prompt.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only; of the hub, no more is downloaded.")] = None,
+    style: Annotated[str, typer.Option(help='The look in plain words, for captions that are made: "thick outline, flat colours".')] = "",
 ) -> None:
-    """Make a project from pictures or a data set."""
+    """Make a project from pictures or a data set, or from nothing but a keyword."""
     from decal import workflow
 
-    if source is None:
-        raise SettingsError("decal new needs pictures.\nFor instance  decal new my-stickers --from pictures/ --keyword inkpop")
-    brought = workflow.new(folder, workflow.Order(source, keyword, base, preset, caption_column, limit))
+    if source is None and not keyword.strip():
+        raise SettingsError(
+            "decal new needs pictures, or at least a keyword.\n"
+            "For instance  decal new my-stickers --from pictures/ --keyword inkpop\n"
+            'or from nothing  decal new my-stickers --keyword inkpop --style "thick outline, flat colours"'
+        )
+    brought = workflow.new(folder, workflow.Order(source, keyword, base, preset, style, caption_column, limit))
+    if brought is None:
+        print(f"{folder} has no pictures yet; a table of descriptions comes first")
+        _next(f"decal describe {quote(str(folder))}")
+        return
     print(brought.told())
     is_bare = brought.captions < brought.rows - brought.faulty
     _next(f"decal caption {quote(str(folder))}" if is_bare else f"decal check {quote(str(folder))}")
@@ -119,27 +130,76 @@ def check(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
 
 
 @app.command()
+def describe(
+    folder: Folder = HERE,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=10_000, help="How many descriptions the table is to have.")] = 30,
+    changes: Changes = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Make a table of descriptions for pictures that are not there yet, by the built-in grammar or the model of [language]."""
+    from decal import workflow
+
+    _show(folder, changes, lambda at, settings: workflow.describe(at, settings, count, STOP), json)
+    _next(f"decal draw --from descriptions {quote(str(folder))}", json)
+
+
+@app.command()
 def caption(
     folder: Folder = HERE,
     changes: Changes = [],  # noqa: B006
     add_keyword: Annotated[bool, typer.Option("--add-keyword", help="Also put the keyword before captions that lack it.")] = False,
+    by: Annotated[str | None, typer.Option(metavar="CAPTIONER", help="names, endpoint, local or module:Name, for this call.")] = None,
+    prepend: Annotated[str, typer.Option(metavar="TEXT", help="Edit: put this before every caption.")] = "",
+    append: Annotated[str, typer.Option(metavar="TEXT", help="Edit: put this after every caption.")] = "",
+    replace: Annotated[tuple[str, str] | None, typer.Option(metavar="OLD NEW", help="Edit: replace whole words.")] = None,
+    remove: Annotated[list[str], typer.Option(metavar="WORD", help="Edit: take whole words out; may be repeated.")] = [],  # noqa: B006
+    keyword: Annotated[str | None, typer.Option(metavar="first|last", help="Edit: move the keyword there.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what an edit would change, and change nothing.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Take the newest change of captions back; once more takes back the one before.")
+    ] = False,
+    write_txt: Annotated[bool, typer.Option("--write-txt", help="Write every caption into a .txt file beside its picture.")] = False,
+    pick: Annotated[bool, typer.Option("--pick", help="Choose among the candidates of each description.")] = False,
+    picks: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --pick: choices from a file of lines such as  7: 2  or  7: -")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Give pictures without caption that of the .txt file beside them, or one made from their file name."""
-    from decal import workflow
+    """Give captions to pictures that have none, edit all captions, or choose pictures for descriptions.
+
+    Without further options, a picture without caption gets that of the .txt file beside it, or one made from its name.
+    """
+    from decal import edits, workflow
     from decal.project import open_project
 
+    if keyword not in (None, "first", "last"):
+        raise SettingsError(f"--keyword {keyword} is neither first nor last.\nThe keyword itself stands in decal.toml, caption.keyword.")
+    change = edits.Edit(
+        (replace,) if replace else (), tuple(remove), prepend, append, "first" if keyword == "first" else "last" if keyword else None
+    )
+    is_edit, fills = change != edits.Edit(), add_keyword or by is not None
+    asked = [name for name, is_on in (("--pick", pick), ("--undo", undo), ("--write-txt", write_txt), ("an edit", is_edit)) if is_on]
+    asked += ["--add-keyword or --by"] if fills and asked else []
+    if len(asked) > 1 or (dry_run and not is_edit) or (picks is not None and not pick):
+        told = " and ".join(asked) if len(asked) > 1 else "--dry-run without an edit" if dry_run else "--picks without --pick"
+        raise SettingsError(f"{told}: that does not go together.\nCall decal caption once for each.")
+    if (replace and not replace[0].strip()) or any(not word.strip() for word in remove):
+        raise SettingsError("There is nothing to look for.\nName the word after --replace and --remove.")
     at = open_project(folder)
-    captioned = workflow.caption(at, workflow.settings_of(at, changes), adds_keyword=add_keyword)
-    for file, texts in captioned.written.items():
-        for text in texts:
-            print(dumps({"file_name": file, "text": text}) if json else f"  {printable(file):28} {printable(text)}")
-    if not json:
-        print(f"{counted(len(captioned.written), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
-        if left := captioned.without:
-            print(f"{counted(len(left), 'picture')} still without: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}")
-            print(f'  their names say nothing; write their "text" into {at.dataset / "metadata.jsonl"}')
-    _next(f"decal check {quote(str(folder))}", json)
+    settings = workflow.settings_of(at, [*changes, *([f"caption.captioner={by}"] if by else [])])
+    if pick:
+        following = f"decal caption --pick {quote(str(folder))}" if _pick(at, picks, json) else f"decal check {quote(str(folder))}"
+        _next(following, json)
+        return
+    if undo:
+        print(f"taken back: {printable(workflow.undo_edit(at))}")
+    elif write_txt:
+        _write_txt(at)
+    elif is_edit:
+        _edit(at, settings, workflow.edit(at, settings, change, is_dry=dry_run), is_dry=dry_run, json=json)
+    else:
+        _fill(at, settings, adds_keyword=add_keyword, json=json)
+    _next(f"decal check {quote(str(folder))}", json or dry_run)
 
 
 @app.command()
@@ -184,8 +244,13 @@ def grid(
 
 @app.command()
 def draw(
-    prompt: Annotated[str, typer.Argument(help="What to draw; hold the keyword in it.")],
+    prompt: Annotated[str | None, typer.Argument(help="What to draw; hold the keyword in it.", show_default=False)] = None,
     folder: Folder = HERE,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="descriptions", help="Draw candidates for every description, with the base alone.")
+    ] = None,
+    candidates: Annotated[int | None, typer.Option("-k", min=1, max=100, help="With --from: candidates of each description; 4.")] = None,
+    base: Annotated[str | None, typer.Option(help="With --from: another base than that of the project.")] = None,
     image: Annotated[Path | None, typer.Option(help="A picture to start from (image-to-image).")] = None,
     strength: Annotated[
         float | None, typer.Option(min=0.01, max=1, help="With --image: the share of the steps that redraw it; 0.6.")
@@ -200,9 +265,26 @@ def draw(
     changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:
-    """Draw a prompt with a checkpoint, from noise or from a picture; --checkpoint 0 is the base alone."""
+    """Draw a prompt with a checkpoint, from noise or from a picture; --checkpoint 0 is the base alone.
+
+    decal draw --from descriptions FOLDER  draws candidates for a data set instead.
+    """
     from decal import workflow
 
+    if source is not None:
+        # Without a prompt, what stands in its place is the folder.
+        at = folder if prompt is None else Path(prompt)
+        if source != "descriptions" or (prompt is not None and folder != HERE):
+            raise SettingsError(
+                f"--from {source}: only descriptions can be drawn from, and no prompt.\ndecal draw --from descriptions FOLDER"
+            )
+        with_base = [*changes, *([f"base.model={dumps(base)}"] if base else [])]
+        count = candidates or workflow.CANDIDATES
+        _show(at, with_base, lambda one, settings: workflow.draw_candidates(one, settings, count, seed, STOP), json)
+        _next(f"decal caption --pick {quote(str(at))}", json)
+        return
+    if prompt is None or candidates is not None or base is not None:
+        raise SettingsError('Say what to draw:  decal draw "KEYWORD style sticker of a boat"\n-k and --base go with --from descriptions.')
     if strength is not None and image is None:
         raise SettingsError("--strength says how much of a picture is redrawn.\nName the picture with --image, or use --lora-strength.")
     wish = workflow.Wish(prompt, negative, guidance, seed, count, lora_strength, image, 0.6 if strength is None else strength)
@@ -231,7 +313,9 @@ def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.
     from decal import workflow
 
     if not (folder / "decal.toml").exists():
-        print(workflow.new(folder, workflow.sample_order()).told(), file=sys.stderr if json else sys.stdout)
+        brought = workflow.new(folder, workflow.sample_order())
+        assert brought is not None, "the sample has pictures"
+        print(brought.told(), file=sys.stderr if json else sys.stdout)
     _show(folder, [], lambda at, settings: workflow.run(at, settings, workflow.Choice(), STOP), json)
     _next(f"decal show {quote(str(folder))}", json)
 
@@ -323,6 +407,103 @@ def _show(
     STOP.install()
     with Display(json, lists_pictures=lists_pictures) as display:
         display.show(work(at, workflow.settings_of(at, changes)))
+
+
+def _pick(at: "Project", picks: Path | None, json: bool) -> int:
+    """Ask for the choice of every description that is open, or take the choices from a file; how many are still open."""
+    from decal import candidates, workflow
+    from decal.project import to_json
+
+    questions = candidates.to_pick(at)
+    if not questions and not at.candidates.exists():
+        raise DataError(
+            f"{at.candidates} is not there, so there is nothing to choose from.\nDraw some with  decal draw --from descriptions"
+        )
+    if not questions:
+        print("every candidate is decided on", file=sys.stderr)
+        return 0
+    if picks is None:
+        chosen: Iterable[tuple[Question, Pick]] = _typed(questions)
+    else:
+        by_number = {question.description.number: question for question in questions}
+        chosen = [(by_number[one.description], one) for one in candidates.read_picks(picks, questions)]
+    kept = decided = 0
+    for one in workflow.pick(at, chosen):
+        decided += 1
+        kept += len(one.numbers)
+        if json:
+            print(to_json(one))
+    if not json:
+        print(f"{counted(kept, 'picture')} put into {at.dataset}, {counted(len(questions) - decided, 'description')} still open")
+    return len(questions) - decided
+
+
+def _typed(questions: "Iterable[Question]") -> "Iterator[tuple[Question, Pick]]":
+    """Ask for one description after the other until the last, q or the end of the input; each answer is passed on at once."""
+    from decal import candidates
+    from decal.records import Pick
+
+    sheet = None
+    for question in questions:
+        if question.sheet != sheet:
+            sheet = question.sheet
+            print(f"look at {sheet}", file=sys.stderr)
+        print(f"  {question.description.number:4}  {printable(question.description.content)}", file=sys.stderr)
+        numbers = None
+        while numbers is None:
+            print(f"        which of {len(question.candidates)}? (2, or 1 3, - skips, q stops) ", end="", file=sys.stderr, flush=True)
+            answer = sys.stdin.readline()
+            if answer.strip() in ("q", "quit") or not answer:
+                return
+            try:
+                numbers = candidates.parse_numbers(answer, question)
+            except SettingsError as problem:
+                print(f"        {problem}", file=sys.stderr)
+        yield question, Pick(description=question.description.number, numbers=numbers, seen=len(question.candidates))
+
+
+def _write_txt(at: "Project") -> None:
+    from decal import workflow
+
+    written, shared = workflow.write_txt(at)
+    print(f"{counted(len(written), '.txt file')} written to {at.dataset}; --undo takes them back")
+    if shared:
+        told = ", ".join(printable(file) for file in shared[:5])
+        print(f"{counted(len(shared), 'picture')} left out, because two would share one .txt file: {told}", file=sys.stderr)
+
+
+def _edit(at: "Project", settings: "Settings", changed: "list[Changed]", *, is_dry: bool, json: bool) -> None:
+    """Show each caption before and after, with its tokens."""
+    from decal.captions import Tokenizer
+
+    tokenizer = Tokenizer.of_base(settings.base.model)
+    for one in changed:
+        before, after = tokenizer.counts([one.before, one.after])
+        if json:
+            print(dumps({"file_name": one.file, "before": one.before, "text": one.after, "tokens": after}, ensure_ascii=False))
+            continue
+        over = f", more than the {tokenizer.limit} that {settings.base.model} sees" if after > tokenizer.limit else ""
+        print(f"  {printable(one.file)}  {before} -> {after} tokens{over}")
+        print(f"    - {printable(one.before)}\n    + {printable(one.after)}")
+    if not json:
+        what = f"{counted(len(changed), 'caption')} {'would change' if is_dry else 'changed'}"
+        print(what if is_dry or not changed else f"{what} in {at.dataset / 'metadata.jsonl'}; --undo takes it back")
+
+
+def _fill(at: "Project", settings: "Settings", *, adds_keyword: bool, json: bool) -> None:
+    """Fill what is missing, and show it."""
+    from decal import workflow
+
+    STOP.install()
+    captioned = workflow.caption(at, settings, adds_keyword=adds_keyword, stop=STOP)
+    for file, texts in captioned.written.items():
+        for text in texts:
+            print(dumps({"file_name": file, "text": text}) if json else f"  {printable(file):28} {printable(text)}")
+    if not json:
+        print(f"{counted(len(captioned.written), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
+        if left := captioned.without:
+            print(f"{counted(len(left), 'picture')} still without: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}")
+            print(f'  nothing is known of them that the template needs; write their "text" into {at.dataset / "metadata.jsonl"}')
 
 
 def _print_records(findings: Iterable["Finding"]) -> None:

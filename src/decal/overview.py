@@ -68,6 +68,8 @@ def look(at: Project) -> Overview:
     captioned = sum(bool((row.caption or "").strip()) for row in listing.rows)
     folder = quote(str(at.folder))
     following = f"decal check {folder}" if captioned >= len(listing.files) else f"decal caption {folder}"
+    if not listing.files:
+        following = _from_nothing(at)
     errors = others = None
     if at.findings.exists():
         levels = [finding.level for finding in project.read(at.findings, Finding)]
@@ -95,6 +97,14 @@ def look(at: Project) -> Overview:
         runs=tuple(known),
         next=following,
     )
+
+
+def _from_nothing(at: Project) -> str:
+    """What comes next in a project without pictures."""
+    folder = quote(str(at.folder))
+    if not at.descriptions.exists():
+        return f"decal describe {folder}"
+    return f"decal caption --pick {folder}" if at.candidates.exists() else f"decal draw --from descriptions {folder}"
 
 
 def _look_at_run(at: Project, run: Run) -> RunOverview:

@@ -19,8 +19,8 @@ from rich.table import Column
 
 from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
-from decal.records import Checkpoint, Generation, Step
-from decal.wording import counted
+from decal.records import Checkpoint, Description, Generation, Step
+from decal.wording import counted, printable
 
 PLAIN_SECONDS = 5.0
 STEPS_TIMED = 50
@@ -78,6 +78,8 @@ class Display:
             case Generation():
                 if self._lists_pictures and self._begun is not None:
                     self._line(f"  {self._begun.run.folder / event.file}  seed {event.cell.seed}")
+            case Description():
+                self._line(f"  {event.number:4}  {printable(event.caption)}  ({counted(event.tokens, 'token')})")
             case list():
                 self._print_steps(event)
 

@@ -111,6 +111,19 @@ class Project:
         return self.folder / "compare_prompts.txt"
 
     @property
+    def descriptions(self) -> Path:
+        return self.folder / "descriptions.jsonl"
+
+    @property
+    def candidates(self) -> Path:
+        """The records of the candidates; their pictures lie in the folder of the same name."""
+        return self.folder / "candidates.jsonl"
+
+    @property
+    def picks(self) -> Path:
+        return self.folder / "picks.jsonl"
+
+    @property
     def cache(self) -> Path:
         return self.folder / "cache"
 

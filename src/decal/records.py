@@ -137,3 +137,46 @@ class Generation(Line):
     file: str
     sha256: str
     seconds: float
+
+
+class Description(Line):
+    """One picture that is wanted; a line of `descriptions.jsonl`, which a person may edit.
+
+    number: from 1, never given twice. kind: of subject. aspect: its mood or colour. content: what is to be seen. caption: what the picture
+    is trained with. prompt: what candidates are drawn with. tokens: of the caption, BOS and EOS included. writer: grammar, or the model.
+    """
+
+    number: int
+    kind: str
+    subject: str
+    aspect: str
+    content: str
+    caption: str
+    prompt: str
+    tokens: int
+    writer: str
+
+
+class Candidate(Line):
+    """One picture that was drawn for a description, to be chosen or not.
+
+    number: of the candidate within its description, from 1. file: relative to the project. base, base_sha256: the base it was drawn with
+    and the hash of its files. licence: of that base.
+    """
+
+    description: int
+    number: int
+    cell: Cell
+    file: str
+    sha256: str
+    base: str
+    base_sha256: str
+    licence: str
+
+
+class Pick(Line):
+    """What was chosen for a description: numbers of its candidates, none where it was skipped. seen: how many there were to choose from."""
+
+    description: int
+    numbers: tuple[int, ...]
+    seen: int

@@ -30,11 +30,11 @@ MAX_TABLE_PX = 50_000_000
 
 @dataclass(frozen=True)
 class _Row:
-    """One row of pictures. note: a second, quiet line of its label. is_first: a new prompt begins here."""
+    """One row of pictures, None for one that there is not. note: a second, quiet line of its label. is_first: a new prompt begins here."""
 
     label: str
     note: str
-    cells: list[Cell | None]
+    files: list[Path | None]
     is_first: bool
 
 
@@ -109,7 +109,7 @@ def compare_sheet(cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, steps
         _Row(
             label=prompt if seed == seeds[0] else "",
             note=f"seed {seed}" if len(seeds) > 1 else "",
-            cells=[by_place.get((prompt, seed, checkpoint)) for checkpoint in checkpoints],
+            files=[_file(pictures, by_place.get((prompt, seed, checkpoint))) for checkpoint in checkpoints],
             is_first=seed == seeds[0],
         )
         for prompt in _unique(cells, lambda cell: cell.prompt)
@@ -129,7 +129,7 @@ def compare_sheet(cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, steps
     count = len(checkpoints) - (0 in checkpoints)
     title = f"{run}: the base" + (f" and {counted(count, 'checkpoint')}" if count else "")
     measure = _measure(cells[0], len(heads), len(rows))
-    parts = [_title(measure, title, _facts(cells, base)), _table(measure, heads, rows, pictures)]
+    parts = [_title(measure, title, _facts(cells, base)), _table(measure, heads, rows)]
     return _page(measure, [*parts, *_curves(measure, steps, checkpoints, best)])
 
 
@@ -146,11 +146,23 @@ def grid_sheet(cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, run: str
         notes = [f"strength {strength:g}"] * (len(strengths) > 1) + [f"seed {seed}"] * (len(seeds) > 1)
         heads.append(_Head(f"guidance {guidance:g}", ", ".join(notes)))
     prompts = _unique(cells, lambda cell: cell.prompt)
-    rows = [_Row(prompt, "", [by_place.get((prompt, *place)) for place in places], is_first=True) for prompt in prompts]
+    rows = [_Row(prompt, "", [_file(pictures, by_place.get((prompt, *place))) for place in places], is_first=True) for prompt in prompts]
     checkpoint = cells[0].checkpoint
     measure = _measure(cells[0], len(heads), len(rows))
     title = f"{run}: " + ("the base" if checkpoint == 0 else f"step {checkpoint}")
-    return _page(measure, [_title(measure, title, _facts(cells, base)), _table(measure, heads, rows, pictures)])
+    return _page(measure, [_title(measure, title, _facts(cells, base)), _table(measure, heads, rows)])
+
+
+def candidates_sheet(rows: Sequence[tuple[str, Mapping[int, Path]]], cells: Sequence[Cell], *, title: str, base: str) -> Image.Image:
+    """One row a description, its candidates under their numbers, to choose by.
+
+    rows: each description with the files of its candidates by number. cells: what was drawn. base: what with.
+    """
+    numbers = range(1, max(number for _, files in rows for number in files) + 1)
+    table = [_Row(label, "", [files.get(number) for number in numbers], is_first=True) for label, files in rows]
+    measure = _measure(cells[0], len(numbers), len(rows))
+    facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
+    return _page(measure, [_title(measure, title, facts), _table(measure, [_Head(str(number), "") for number in numbers], table)])
 
 
 Part = tuple[int, Callable[[Image.Image, int], None]]
@@ -195,7 +207,11 @@ def _title(measure: _Measure, title: str, facts: list[tuple[str, str]]) -> Part:
     return round(heading_height + len(lines) * text * 1.6 + measure.of(28)), draw
 
 
-def _table(measure: _Measure, heads: list[_Head], rows: list[_Row], pictures: Mapping[Cell, Path]) -> Part:
+def _file(pictures: Mapping[Cell, Path], cell: Cell | None) -> Path | None:
+    return None if cell is None else pictures.get(cell)
+
+
+def _table(measure: _Measure, heads: list[_Head], rows: list[_Row]) -> Part:
     column_text = [
         (wrap(head.label, measure.text, measure.picture_width), wrap(head.note, measure.small, measure.picture_width)) for head in heads
     ]
@@ -219,8 +235,8 @@ def _table(measure: _Measure, heads: list[_Head], rows: list[_Row], pictures: Ma
             y += space
             below = write(pen, (measure.margin, y - measure.of(2)), label, measure.text, TEXT) if row.label else y - measure.of(2)
             write(pen, (measure.margin, below), note, measure.small, QUIET)
-            for index, cell in enumerate(row.cells):
-                _place(page, (measure.column(index), y), measure, pictures.get(cell) if cell is not None else None)
+            for index, file in enumerate(row.files):
+                _place(page, (measure.column(index), y), measure, file)
             y += height
 
     return head_height + sum(heights) + sum(above), draw

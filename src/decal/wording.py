@@ -1,4 +1,10 @@
-"""How numbers of things and words of strangers are said to a person, the same everywhere."""
+"""How numbers of things, articles and words of strangers are said to a person, the same everywhere."""
+
+import re
+
+# Exceptions to "an before a vowel" that open common subjects.
+SPOKEN_WITH_A = re.compile(r"(uni([cdfopqstv]|$)|use|usu|uti|eu|ewe|one\b|once)", re.IGNORECASE)
+SPOKEN_WITH_AN = re.compile(r"(hour|honest|honou?r|heir)", re.IGNORECASE)
 
 
 def counted(number: int, noun: str) -> str:
@@ -9,3 +15,11 @@ def counted(number: int, noun: str) -> str:
 def printable(text: str) -> str:
     """Text that cannot move the cursor or colour the terminal: captions and names come from strangers."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def with_article(article: str, word: str) -> str:
+    """A word behind the form of a, an, A or An that goes with it; "" for no word."""
+    if not word:
+        return ""
+    is_an = bool(SPOKEN_WITH_AN.match(word)) or (word[0].lower() in "aeiou" and not SPOKEN_WITH_A.match(word))
+    return f"{article[0]}{'n' if is_an else ''} {word}"

@@ -5,25 +5,44 @@ imported inside the functions that need it, so that looking at a project stays i
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from decal import captions, checks, dataset, export, gallery, grid, overview, pictures, project, runs, sheets
+from decal import (
+    candidates,
+    captions,
+    checks,
+    dataset,
+    descriptions,
+    edits,
+    export,
+    gallery,
+    grid,
+    overview,
+    pictures,
+    project,
+    runs,
+    sheets,
+    undo,
+)
 from decal.batches import MAX_EPOCH, lowest_terms
+from decal.candidates import Question
+from decal.captions import Tokenizer
 from decal.checks import Checked
 from decal.dataset import Brought, Row
 from decal.doctor import examine
-from decal.errors import DataError, SettingsError
+from decal.errors import DataError, SettingsError, StoppedError
 from decal.events import Begun, Event, Progress, Sheet, Stop, Told, stop_if
 from decal.export import Exported
-from decal.presets import KINDS, as_folder, base_preset
+from decal.language import Client
+from decal.presets import KINDS, as_folder, base_preset, public_name
 from decal.project import Project, Run
-from decal.records import Cell, Checkpoint, Finding, Generation, Record, Step
-from decal.settings import Resolved, Settings, parse, read, resolve, to_toml
+from decal.records import Candidate, Cell, Checkpoint, Description, Finding, Generation, Pick, Record, Step
+from decal.settings import CaptionSettings, Resolved, Settings, parse, read, resolve, resolve_describe, to_toml
 from decal.wording import counted
 
 if TYPE_CHECKING:
@@ -34,6 +53,8 @@ logger = logging.getLogger(__name__)
 
 GRID_PROMPTS = 10
 COMPARE_PROMPTS = 8
+DESCRIPTIONS = 30
+CANDIDATES = 4
 SAMPLE = Path(__file__).parent / "mini" / "sample"
 SAMPLE_KEYWORD = "cobink"
 
@@ -42,14 +63,16 @@ SAMPLE_KEYWORD = "cobink"
 class Order:
     """What a new project is made of.
 
-    source: a path, a pattern of tars, or an address on the hub. model: a base by name, hub id or folder. kind: one of `presets.KINDS`.
-    caption_column: the key that holds the captions; None where it has a usual name. limit: rows to take; None for all.
+    source: a path, a pattern of tars, or an address on the hub; None for a project from nothing. model: a base by name, hub id or folder.
+    kind: one of `presets.KINDS`. style: the look in words that a base knows, for every caption that is made. caption_column: the key that
+    holds the captions; None where it has a usual name. limit: rows to take; None for all.
     """
 
-    source: Path | str
+    source: Path | str | None
     keyword: str
     model: str
     kind: str
+    style: str = ""
     caption_column: str | None = None
     limit: int | None = None
 
@@ -59,8 +82,8 @@ def sample_order() -> Order:
     return Order(SAMPLE, SAMPLE_KEYWORD, "mini", "stickers")
 
 
-def new(folder: Path, order: Order) -> Brought:
-    """Make a project: copy the pictures with their captions, write the settings and the prompts.
+def new(folder: Path, order: Order) -> Brought | None:
+    """Make a project: copy the pictures with their captions, write the settings and the prompts; None where it begins without pictures.
 
     Raises SettingsError for a wrong option or a folder that is a project already, and DataError where there are no pictures.
     Content is never a reason to refuse: `check` reports it.
@@ -80,16 +103,24 @@ def new(folder: Path, order: Order) -> Brought:
         "data": dict(kind["data"]),
         "caption": {"keyword": order.keyword, **kind["caption"]},
     }
+    if order.style.strip():
+        template = str(table["caption"].get("template", CaptionSettings().template))
+        words = [word.strip() for word in order.style.split(",") if word.strip()]
+        table["caption"] |= {"template": f"{template}, {', '.join(words)}", "style_words": words}
     settings = parse(table, where="decal new")
     base_preset(model)
-    brought = dataset.bring_in(order.source, at.dataset, caption_column=order.caption_column, limit=order.limit)
-    project.write_lines(at.sources, [brought.source])
+    brought = None
+    if order.source is None:
+        at.dataset.mkdir(parents=True, exist_ok=True)
+    else:
+        brought = dataset.bring_in(order.source, at.dataset, caption_column=order.caption_column, limit=order.limit)
+        project.write_lines(at.sources, [brought.source])
     rows = dataset.scan(at.dataset).rows
     told = [text for row in rows for text in (row.captions if row.caption else (captions.subject(row.file),))]
     avoid: list[str] = []
     for path, count in ((at.prompts, GRID_PROMPTS), (at.compare_prompts, COMPARE_PROMPTS)):
-        given = Path(order.source) / path.name
-        if given.is_file():
+        given = None if order.source is None else Path(order.source) / path.name
+        if given is not None and given.is_file():
             project.write_bytes(path, given.read_bytes())
         else:
             proposed = grid.propose(told, order.keyword, settings.caption.template, count, avoid)
@@ -107,6 +138,66 @@ def check(at: Project, settings: Settings) -> Checked:
     return checked
 
 
+def describe(at: Project, settings: Settings, count: int, stop: Stop) -> Iterator[Event]:
+    """Make the table of descriptions as long as asked for; yields all of it, those that were there first, and how it is spread."""
+    with project.lock(at.descriptions, "describing"):
+        lines = project.read(at.descriptions, Description)
+        describing = resolve_describe(settings)
+        prompts = [prompt for path in (at.prompts, at.compare_prompts) if path.exists() for prompt in grid.read_prompts(path)]
+        known = [row.caption for row in dataset.scan(at.dataset).rows if row.caption]
+        tokenizer = Tokenizer.of_base(settings.base.model)
+        table = descriptions.Table(describing, settings.caption, tokenizer, known, prompts, lines)
+        yield from list(lines)
+        if len(lines) >= count:
+            yield Told(f"{counted(len(lines), 'description')} there already; -n {len(lines) + 10} adds more")
+        elif settings.language.endpoint:
+            client = Client(settings.language, at.cache)
+            yield Told(f"{counted(count - len(lines), 'description')} in the words of {client.name}")
+            written = descriptions.by_model(table, count, client, api=settings.language.api, stop=stop)
+            yield from _appended(written, at.descriptions)
+        else:
+            yield Told(f"{counted(count - len(lines), 'description')} from the built-in grammar")
+            yield from _appended(descriptions.by_grammar(table, count), at.descriptions)
+    if table.lines:
+        yield Told("\n".join(descriptions.coverage(table.lines)))
+    if len(table.lines) < count:
+        reasons = ", ".join(f"{number} {why}" for why, number in table.refused.most_common(4)) or "nothing more fits"
+        remedy = "for more: another describe.subjects, describe.kinds or describe.detail, or a language model"
+        logger.warning("only %d of %d descriptions (%s); %s", len(table.lines), count, reasons, remedy)
+
+
+def draw_candidates(at: Project, settings: Settings, count: int, seed: int, stop: Stop) -> Iterator[Event]:
+    """Draw so many candidates for each description with the base alone, and the sheets to choose by."""
+    lines = project.read(at.descriptions, Description)
+    if not lines:
+        raise DataError(f"{at.descriptions} holds no description.\nMake some with  decal describe {at.folder}")
+    resolved = resolve(settings, 1)
+    wanted = candidates.cells(lines, resolved, count, seed)
+    side, model = resolved.data.resolution, public_name(resolved.base.model)
+    yield Told(f"{counted(len(wanted), 'picture')} of {side} x {side} px for {counted(len(lines), 'description')}, drawn with {model}")
+    yield from candidates.draw(at, resolved, wanted, stop)
+    drawn: dict[int, list[Candidate]] = {}
+    for one in candidates.whole(at):
+        drawn.setdefault(one.description, []).append(one)
+    for first in range(0, len(lines), candidates.DESCRIPTIONS_A_SHEET):
+        part = [line for line in lines[first : first + candidates.DESCRIPTIONS_A_SHEET] if line.number in drawn]
+        shown = [one for line in part for one in drawn[line.number]]
+        if shown:
+            rows = [(f"{line.number}  {line.content}", {one.number: at.folder / one.file for one in drawn[line.number]}) for line in part]
+            title = f"Candidates for descriptions {part[0].number} to {part[-1].number}"
+            bases = ", ".join(dict.fromkeys(one.base for one in shown))
+            picture = sheets.candidates_sheet(rows, [one.cell for one in shown], title=title, base=bases)
+            yield _write_sheet(candidates.sheet_of(at, first), picture, len(shown))
+
+
+def pick(at: Project, picks: Iterable[tuple[Question, Pick]]) -> Iterator[Pick]:
+    """Put what is chosen into the data set; yields each choice once its pictures are there."""
+    with project.lock(at.folder / "metadata", "choosing pictures"):
+        for question, one in picks:
+            candidates.keep(at, question, one)
+            yield one
+
+
 @dataclass(frozen=True)
 class Captioned:
     """What `caption` did. written: the captions of each file. without: pictures that still have none, because their names say nothing."""
@@ -115,10 +206,11 @@ class Captioned:
     without: list[str]
 
 
-def caption(at: Project, settings: Settings, *, adds_keyword: bool) -> Captioned:
-    """Give pictures without caption the one of the `.txt` file beside them, or one made from their file name.
+def caption(at: Project, settings: Settings, *, adds_keyword: bool, stop: Stop) -> Captioned:
+    """Give pictures without caption the one of the `.txt` file beside them, or one made from their name or by the captioner.
 
     A picture whose own line of the metadata cannot be used is left alone, with a warning: a second line would hide the first.
+    Raises StoppedError where `stop` said so; the captions that were made by then are written.
     adds_keyword: also put the keyword in front of captions that lack it.
     """
     keyword = settings.caption.keyword
@@ -129,7 +221,11 @@ def caption(at: Project, settings: Settings, *, adds_keyword: bool) -> Captioned
     rows = [row for row in listing.rows if not (row.caption or "").strip() and row.file not in listing.broken]
     bare = [*rows, *(Row(file, None, None) for file in listing.unnamed)]
     beside = {row.file: texts for row in bare if (texts := dataset.sidecar(at.dataset / row.file))}
-    made = {row.file: (text,) for row, text in captions.fill([row for row in bare if row.file not in beside], settings.caption)}
+    nothing_beside = [row for row in bare if row.file not in beside]
+    columns, subjects, stopped = captions.columns(at.dataset), None, None
+    if settings.caption.captioner != "names" and nothing_beside:
+        subjects, stopped = _subjects(at, settings, nothing_beside, stop)
+    made = {row.file: (text,) for row, text in captions.fill(nothing_beside, settings.caption, columns, subjects)}
     written = beside | made
     if adds_keyword:
         for file, texts in (there | beside).items():
@@ -139,6 +235,8 @@ def caption(at: Project, settings: Settings, *, adds_keyword: bool) -> Captioned
         with project.lock(at.folder / "metadata", "captioning"):
             captions.write(at.dataset, written)
     left = [f"{file} (line {line})" for file, line in listing.broken.items() if file not in there]
+    if stopped is not None:
+        raise stopped
     if left:
         logger.warning("left without caption, because the line of their own cannot be used; decal check says why: %s", ", ".join(left))
     return Captioned(written, [row.file for row in bare if row.file not in written])
@@ -148,6 +246,28 @@ def export_dataset(at: Project, target: Path, kind: str) -> Exported:
     """Write the pictures and captions of a project into a new folder, as other tools want them."""
     keyword = settings_of(at, []).caption.keyword
     return export.write(dataset.scan(at.dataset), at.dataset, target, kind=kind, keyword=keyword)
+
+
+def edit(at: Project, settings: Settings, change: edits.Edit, *, is_dry: bool) -> list[edits.Changed]:
+    """Edit every caption; what was changed, or what would be."""
+    if change.keyword is not None and not settings.caption.keyword:
+        raise SettingsError(f"There is no keyword to move.\nWrite caption.keyword in {at.settings}.")
+    if is_dry:
+        return edits.preview(at.dataset, change, settings.caption.keyword)
+    with project.lock(at.folder / "metadata", "captioning"):
+        return edits.apply(at.dataset, change, settings.caption.keyword)
+
+
+def undo_edit(at: Project) -> str:
+    """Take back the newest change of captions; what it was, in words."""
+    with project.lock(at.folder / "metadata", "captioning"):
+        return undo.undo(at.folder)
+
+
+def write_txt(at: Project) -> tuple[list[str], list[str]]:
+    """Write each caption into a `.txt` file beside its picture; those files, and the pictures that two of one name keep without."""
+    with project.lock(at.folder / "metadata", "captioning"):
+        return edits.write_txt(at.dataset)
 
 
 @dataclass(frozen=True)
@@ -326,7 +446,17 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
 
 
 def run(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
-    """Everything in order: check, train, compare, grid; what is done is skipped."""
+    """Everything in order: check, train, compare, grid; what is done is skipped.
+
+    An empty data set is described and its candidates are drawn; then DataError is raised, because only a person can choose.
+    """
+    if not dataset.scan(at.dataset).files:
+        yield from describe(at, settings, max(DESCRIPTIONS, len(project.read(at.descriptions, Description))), stop)
+        yield from draw_candidates(at, settings, CANDIDATES, 0, stop)
+        raise DataError(
+            f"{at.dataset} has no picture yet, so nothing was trained.\n"
+            f"Choose among the candidates with  decal caption --pick {at.folder}  and call again."
+        )
     yield from train(at, settings, choice, stop)
     yield from compare(at, settings, Choice(), stop)
     yield from draw_grid(at, settings, Choice(), None, stop)
@@ -340,6 +470,28 @@ def doctor(folder: Path) -> list[Finding]:
 def settings_of(at: Project, changes: Sequence[str]) -> Settings:
     """The settings of a project with `--set` changes applied."""
     return read(at.settings, changes)
+
+
+def _appended(events: Iterable[Description | Progress | Told], path: Path) -> Iterator[Event]:
+    """The same events; each description is on disk before it is passed on."""
+    for event in events:
+        if isinstance(event, Description):
+            project.append(path, event)
+        yield event
+
+
+def _subjects(at: Project, settings: Settings, rows: Sequence[Row], stop: Stop) -> tuple[dict[str, str], StoppedError | None]:
+    """What the captioner sees in each picture, as far as it came before it was stopped."""
+    from decal import captioners
+
+    files = {at.dataset / row.file: row.file for row in rows}
+    found: dict[str, str] = {}
+    try:
+        for path, text in captioners.load(settings, at.cache).look(list(files), stop):
+            found[files[path]] = text
+    except StoppedError as problem:
+        return found, problem
+    return found, None
 
 
 def _records(at: Project, settings: Settings, checked: Checked) -> list[Record]:
