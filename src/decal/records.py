@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 Level = Literal["error", "warning", "note"]
 Split = Literal["train", "holdout"]
+Role = Literal["objective", "guardrail", "information", "skipped"]
+Place = Literal["chosen", "tied", "open", "beaten", "rejected", "dropped", "broken"]
+Outcome = Literal["winner", "tie", "undecided", "none"]
 
 
 class Line(BaseModel):
@@ -180,3 +183,125 @@ class Pick(Line):
     description: int
     numbers: tuple[int, ...]
     seen: int
+
+
+class Score(Line):
+    """What one measure says of one drawn picture. checkpoint: 0 for the base; prompt: as in the suite."""
+
+    measure: str
+    checkpoint: int
+    prompt: str
+    seed: int
+    value: float
+
+
+class Gauge(Line):
+    """What became of a measure on the data at hand. reason: why it was skipped, or only informs because it failed its test."""
+
+    measure: str
+    role: Role
+    reason: str | None
+
+
+class Value(Line):
+    """What one measure says of one checkpoint. low, high: 95 % interval. scaled: of an objective, 0 for the base's style or for chance, 1
+    for a perfect match or for the base's adherence.
+    """
+
+    measure: str
+    value: float
+    low: float
+    high: float
+    scaled: float | None = None
+
+
+class Gap(Line):
+    """By how much one checkpoint's utility is above another's. low, high: paired 95 % interval; error: paired standard error."""
+
+    gap: float
+    low: float
+    high: float
+    error: float
+
+
+class Standing(Line):
+    """How one checkpoint came out.
+
+    place: the chosen one; tied with it; open where the pictures cannot tell; beaten; rejected by a guardrail; dropped early in the race;
+    broken where its pictures cannot be used. reasons: why it was rejected, dropped or is broken. pictures: how many it was judged by.
+    utility: None where it was not in the comparison; low, high: its 95 % interval. behind: the best one. best_share: of the resamples in
+    which it is the best. is_on_front: no other is surely better in one objective or diversity and no worse in the others.
+    """
+
+    checkpoint: int
+    place: Place
+    reasons: tuple[str, ...]
+    pictures: int
+    utility: float | None
+    low: float | None
+    high: float | None
+    behind: Gap | None
+    values: tuple[Value, ...]
+    best_share: float
+    is_on_front: bool
+
+
+class Otherwise(Line):
+    """Which checkpoint would be chosen otherwise. how: what is done otherwise."""
+
+    how: str
+    checkpoint: int
+
+
+class Suspect(Line):
+    """A drawn picture that may repeat a training picture. ratio: 0 for an exact copy. is_certain: far nearer than chance allows."""
+
+    checkpoint: int
+    prompt: str
+    seed: int
+    file: str
+    ratio: float
+    is_certain: bool
+
+
+class Fresh(Line):
+    """What the chosen checkpoint and its neighbours are worth on seeds that did not choose them."""
+
+    checkpoint: int
+    utility: float
+    low: float
+    high: float
+
+
+class Verdict(Line):
+    """Which checkpoint to keep.
+
+    outcome: winner where all others are beaten or rejected; tie where others are as good as far as it matters; undecided where the pictures
+    cannot tell; none where no checkpoint is fit. checkpoint: the one to keep, the best guess of an undecided comparison; None for none.
+    best: of the highest utility. earliest: within min(1 standard error, delta) of it. tied, open: the others that are not beaten.
+    runner_up, lead: the best of the others that were not rejected, and how far it is behind. prompts_needed: how many more would decide,
+    None where nothing is open or prompts alone cannot. reason: sentences; next: what to do, with the command. picks: with other weights or
+    without one measure. prompts, seeds, references: how many. resamples, seed: of the bootstrap.
+    """
+
+    outcome: Outcome
+    checkpoint: int | None
+    best: int | None
+    earliest: int | None
+    tied: tuple[int, ...]
+    open: tuple[int, ...]
+    runner_up: int | None
+    lead: Gap | None
+    prompts_needed: int | None
+    reason: str
+    next: str
+    gauges: tuple[Gauge, ...]
+    standings: tuple[Standing, ...]
+    picks: tuple[Otherwise, ...]
+    suspects: tuple[Suspect, ...]
+    fresh: tuple[Fresh, ...] = ()
+    prompts: int
+    seeds: int
+    references: int
+    resamples: int
+    seed: int
