@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from decal import grid, project, runs
 from decal.errors import BaseModelError
-from decal.events import Progress, Stop, Told, stop_if
+from decal.events import Progress, Sheet, Stop, Told, stop_if
 from decal.presets import public_name
 from decal.project import Run
 from decal.records import Cell, Checkpoint, Generation
@@ -165,3 +165,11 @@ def same_base(run: Run, base: "Base") -> None:
             f"{base.name}: the files of the base model are others than those that {run.name} was begun on.\n"
             "Put them back, or begin another run with  decal train --new-run"
         )
+
+
+def write_sheet(path: Path, picture: Image.Image, count: int) -> Sheet:
+    """Write a sheet of so many pictures, unless the same bytes are there already."""
+    data = to_png(picture)
+    if not path.exists() or path.read_bytes() != data:
+        project.write_bytes(path, data)
+    return Sheet(path, count)

@@ -1,77 +1,27 @@
-"""The command line: arguments in, one `workflow` function called, its records printed, an exit code out.
+"""Commands for the data set: new, check, describe, caption, export."""
 
-Results go to standard output, everything else to standard error. The first SIGINT or SIGTERM asks the work to stop at the next safe point.
-The rooms are imported inside the commands, so that `decal --help` costs next to nothing.
-"""
-
-import logging
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from json import dumps
 from pathlib import Path
 from shlex import quote
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decal.errors import DataError, DecalError, SettingsError, StoppedError
+from decal.errors import DataError, SettingsError
 from decal.wording import counted, printable
 
 if TYPE_CHECKING:
     from decal.candidates import Question
     from decal.edits import Changed
-    from decal.events import Event
     from decal.project import Project
-    from decal.records import Finding, Pick
+    from decal.records import Pick
     from decal.settings import Settings
 
-app = typer.Typer(
-    help="From a folder of pictures to a Stable Diffusion LoRA, the checkpoint to keep, and pictures drawn with it.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-Folder = Annotated[Path, typer.Argument(help="The project folder.", show_default=True)]
-Changes = Annotated[
-    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting for this call, e.g. train.rank=16.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the records as JSON lines.")]
-RunName = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Which run; the newest where left out.")]
-CheckpointStep = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; the last where left out.")]
-NewRun = Annotated[bool, typer.Option("--new-run", help="Begin another run instead of going on with the newest.")]
-Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on with a run although settings or data are others than before.")]
-
-HERE = Path(".")
+from decal.cli.options import HERE, STOP, Changes, Folder, Json, print_records, say_next, show_work
 
 
-class _Signals:
-    """The first SIGINT or SIGTERM becomes a wish to stop; the second ends the process as usual."""
-
-    received = 0
-
-    def install(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, _frame: FrameType | None) -> None:
-        self.received = number
-        signal.signal(number, signal.SIG_DFL)
-        # Not print: a handler may interrupt a print that is under way.
-        os.write(2, b"stopping at the next safe point; once more ends it at once\n")
-
-    def __call__(self) -> bool:
-        return self.received > 0
-
-
-STOP = _Signals()
-
-
-@app.command()
 def new(
     folder: Annotated[Path, typer.Argument(help="The folder to make.")] = Path("my-stickers"),
     source: Annotated[
@@ -103,14 +53,13 @@ def new(
     brought = workflow.new(folder, workflow.Order(source, keyword, base, preset, style, caption_column, limit))
     if brought is None:
         print(f"{folder} has no pictures yet; a table of descriptions comes first")
-        _next(f"decal describe {quote(str(folder))}")
+        say_next(f"decal describe {quote(str(folder))}")
         return
     print(brought.told())
     is_bare = brought.captions < brought.rows - brought.faulty
-    _next(f"decal caption {quote(str(folder))}" if is_bare else f"decal check {quote(str(folder))}")
+    say_next(f"decal caption {quote(str(folder))}" if is_bare else f"decal check {quote(str(folder))}")
 
 
-@app.command()
 def check(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
     """Say what is wrong with the pictures and captions; exit code 3 where there are errors."""
     from decal import overview, workflow
@@ -120,16 +69,15 @@ def check(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
     checked = workflow.check(at, workflow.settings_of(at, changes))
     errors = sum(finding.level == "error" for finding in checked.findings)
     if json:
-        _print_records(checked.findings)
+        print_records(checked.findings)
     else:
         for line in overview.findings(at, checked):
             print(line)
-        _next(f"mend what is an error, then  decal check {quote(str(folder))}" if errors else f"decal train {quote(str(folder))}")
+        say_next(f"mend what is an error, then  decal check {quote(str(folder))}" if errors else f"decal train {quote(str(folder))}")
     if errors:
         raise typer.Exit(DataError.exit_code)
 
 
-@app.command()
 def describe(
     folder: Folder = HERE,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=10_000, help="How many descriptions the table is to have.")] = 30,
@@ -139,11 +87,10 @@ def describe(
     """Make a table of descriptions for pictures that are not there yet, by the built-in grammar or the model of [language]."""
     from decal import workflow
 
-    _show(folder, changes, lambda at, settings: workflow.describe(at, settings, count, STOP), json)
-    _next(f"decal draw --from descriptions {quote(str(folder))}", json)
+    show_work(folder, changes, lambda at, settings: workflow.describe(at, settings, count, STOP), json)
+    say_next(f"decal draw --from descriptions {quote(str(folder))}", json)
 
 
-@app.command()
 def caption(
     folder: Folder = HERE,
     changes: Changes = [],  # noqa: B006
@@ -189,7 +136,7 @@ def caption(
     settings = workflow.settings_of(at, [*changes, *([f"caption.captioner={by}"] if by else [])])
     if pick:
         following = f"decal caption --pick {quote(str(folder))}" if _pick(at, picks, json) else f"decal check {quote(str(folder))}"
-        _next(following, json)
+        say_next(following, json)
         return
     if undo:
         print(f"taken back: {printable(workflow.undo_edit(at))}")
@@ -199,139 +146,9 @@ def caption(
         _edit(at, settings, workflow.edit(at, settings, change, is_dry=dry_run), is_dry=dry_run, json=json)
     else:
         _fill(at, settings, adds_keyword=add_keyword, json=json)
-    _next(f"decal check {quote(str(folder))}", json or dry_run)
+    say_next(f"decal check {quote(str(folder))}", json or dry_run)
 
 
-@app.command()
-def train(
-    folder: Folder = HERE,
-    changes: Changes = [],  # noqa: B006
-    run: RunName = None,
-    new_run: NewRun = False,
-    accept_changes: Accept = False,
-    json: Json = False,
-) -> None:
-    """Train the LoRA, or go on where it stopped."""
-    from decal import workflow
-
-    _show(folder, changes, lambda at, settings: workflow.train(at, settings, workflow.Choice(run, new_run, accept_changes), STOP), json)
-    _next(f"decal compare {quote(str(folder))}", json)
-
-
-@app.command()
-def compare(folder: Folder = HERE, changes: Changes = [], run: RunName = None, json: Json = False) -> None:  # noqa: B006
-    """Draw the base and every checkpoint side by side on prompts they never saw."""
-    from decal import workflow
-
-    _show(folder, changes, lambda at, settings: workflow.compare(at, settings, workflow.Choice(run), STOP), json)
-    _next(f"decal grid {quote(str(folder))}", json)
-
-
-@app.command()
-def grid(
-    folder: Folder = HERE,
-    changes: Changes = [],  # noqa: B006
-    run: RunName = None,
-    checkpoint: CheckpointStep = None,
-    json: Json = False,
-) -> None:
-    """Draw the prompts of prompts.txt at every guidance with one checkpoint: 10 x 3 pictures where nothing else is set."""
-    from decal import workflow
-
-    _show(folder, changes, lambda at, settings: workflow.draw_grid(at, settings, workflow.Choice(run), checkpoint, STOP), json)
-    _next(f"decal show {quote(str(folder))}", json)
-
-
-@app.command()
-def draw(
-    prompt: Annotated[str | None, typer.Argument(help="What to draw; hold the keyword in it.", show_default=False)] = None,
-    folder: Folder = HERE,
-    source: Annotated[
-        str | None, typer.Option("--from", metavar="descriptions", help="Draw candidates for every description, with the base alone.")
-    ] = None,
-    candidates: Annotated[int | None, typer.Option("-k", min=1, max=100, help="With --from: candidates of each description; 4.")] = None,
-    base: Annotated[str | None, typer.Option(help="With --from: another base than that of the project.")] = None,
-    image: Annotated[Path | None, typer.Option(help="A picture to start from (image-to-image).")] = None,
-    strength: Annotated[
-        float | None, typer.Option(min=0.01, max=1, help="With --image: the share of the steps that redraw it; 0.6.")
-    ] = None,
-    negative: Annotated[str, typer.Option(help="What to steer away from.")] = "",
-    guidance: Annotated[float | None, typer.Option(min=0, max=50, help="Guidance; the base's own where left out.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first picture; each further one takes the next.")] = 0,
-    count: Annotated[int, typer.Option(min=1, max=1000, help="How many pictures.")] = 1,
-    lora_strength: Annotated[float, typer.Option(help="Factor on the LoRA.")] = 1.0,
-    checkpoint: CheckpointStep = None,
-    run: RunName = None,
-    changes: Changes = [],  # noqa: B006
-    json: Json = False,
-) -> None:
-    """Draw a prompt with a checkpoint, from noise or from a picture; --checkpoint 0 is the base alone.
-
-    decal draw --from descriptions FOLDER  draws candidates for a data set instead.
-    """
-    from decal import workflow
-
-    if source is not None:
-        # Without a prompt, what stands in its place is the folder.
-        at = folder if prompt is None else Path(prompt)
-        if source != "descriptions" or (prompt is not None and folder != HERE):
-            raise SettingsError(
-                f"--from {source}: only descriptions can be drawn from, and no prompt.\ndecal draw --from descriptions FOLDER"
-            )
-        with_base = [*changes, *([f"base.model={dumps(base)}"] if base else [])]
-        count = candidates or workflow.CANDIDATES
-        _show(at, with_base, lambda one, settings: workflow.draw_candidates(one, settings, count, seed, STOP), json)
-        _next(f"decal caption --pick {quote(str(at))}", json)
-        return
-    if prompt is None or candidates is not None or base is not None:
-        raise SettingsError('Say what to draw:  decal draw "KEYWORD style sticker of a boat"\n-k and --base go with --from descriptions.')
-    if strength is not None and image is None:
-        raise SettingsError("--strength says how much of a picture is redrawn.\nName the picture with --image, or use --lora-strength.")
-    wish = workflow.Wish(prompt, negative, guidance, seed, count, lora_strength, image, 0.6 if strength is None else strength)
-    choice = workflow.Choice(run)
-    _show(folder, changes, lambda at, settings: workflow.draw(at, settings, choice, checkpoint, wish, STOP), json, lists_pictures=True)
-
-
-@app.command()
-def run(
-    folder: Folder = HERE,
-    changes: Changes = [],  # noqa: B006
-    new_run: NewRun = False,
-    accept_changes: Accept = False,
-    json: Json = False,
-) -> None:
-    """Check, train, compare and draw the grid; skips what is done."""
-    from decal import workflow
-
-    _show(folder, changes, lambda at, settings: workflow.run(at, settings, workflow.Choice(None, new_run, accept_changes), STOP), json)
-    _next(f"decal show {quote(str(folder))}", json)
-
-
-@app.command()
-def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.")] = Path("demo"), json: Json = False) -> None:
-    """The whole flow on the stickers and the small base model that come with Decal; needs no GPU and no network."""
-    from decal import workflow
-
-    if not (folder / "decal.toml").exists():
-        brought = workflow.new(folder, workflow.sample_order())
-        assert brought is not None, "the sample has pictures"
-        print(brought.told(), file=sys.stderr if json else sys.stdout)
-    _show(folder, [], lambda at, settings: workflow.run(at, settings, workflow.Choice(), STOP), json)
-    _next(f"decal show {quote(str(folder))}", json)
-
-
-@app.command()
-def show(folder: Folder = HERE, json: Json = False) -> None:
-    """Say what is in a project, and what comes next."""
-    from decal import overview
-    from decal.project import open_project, to_json
-
-    seen = overview.look(open_project(folder))
-    for line in [to_json(seen)] if json else overview.show(seen):
-        print(line)
-
-
-@app.command()
 def export(
     folder: Folder = HERE,
     dataset: Annotated[Path | None, typer.Option("--dataset", metavar="TARGET", help="A new folder for the data set.")] = None,
@@ -345,68 +162,6 @@ def export(
         raise SettingsError("decal export needs a target.\nFor instance  decal export my-stickers --dataset stickers-kohya --as kohya")
     for line in workflow.export_dataset(open_project(folder), dataset, kind).told():
         print(line)
-
-
-@app.command()
-def doctor(folder: Annotated[Path, typer.Argument(help="Where projects are to lie.")] = HERE, json: Json = False) -> None:
-    """Check the installation: versions, GPU, torchvision, disk."""
-    from decal import workflow
-
-    findings = workflow.doctor(folder)
-    if json:
-        _print_records(findings)
-    else:
-        for finding in findings:
-            print(f"  {finding.level:8} {finding.check:14} {finding.reason}" + (f" {finding.remedy}" if finding.remedy else ""))
-    if any(finding.level == "error" for finding in findings):
-        raise typer.Exit(1)
-
-
-@app.command()
-def presets(json: Json = False) -> None:
-    """List every setting of decal.toml with its default and what it does, and what is known of the bases."""
-    from decal import overview
-
-    for line in overview.preset_records() if json else overview.presets():
-        print(line)
-
-
-def main() -> None:
-    """The `decal` command: every expected failure is a sentence and an exit code."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    try:
-        app()
-    except StoppedError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(128 + (STOP.received or signal.SIGINT))
-    except DecalError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(problem.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:
-        # The reader went away; what is still buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-
-
-def _show(
-    folder: Path,
-    changes: list[str],
-    work: Callable[["Project", "Settings"], Iterable["Event"]],
-    json: bool,
-    *,
-    lists_pictures: bool = False,
-) -> None:
-    """Open the project, do the work on it and show what happens; a signal stops it at the next safe point."""
-    from decal import workflow
-    from decal.progress import Display
-    from decal.project import open_project
-
-    at = open_project(folder)
-    STOP.install()
-    with Display(json, lists_pictures=lists_pictures) as display:
-        display.show(work(at, workflow.settings_of(at, changes)))
 
 
 def _pick(at: "Project", picks: Path | None, json: bool) -> int:
@@ -504,15 +259,3 @@ def _fill(at: "Project", settings: "Settings", *, adds_keyword: bool, json: bool
         if left := captioned.without:
             print(f"{counted(len(left), 'picture')} still without: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}")
             print(f'  nothing is known of them that the template needs; write their "text" into {at.dataset / "metadata.jsonl"}')
-
-
-def _print_records(findings: Iterable["Finding"]) -> None:
-    from decal.project import to_json
-
-    for finding in findings:
-        print(to_json(finding))
-
-
-def _next(command: str, json: bool = False) -> None:
-    if not json:
-        print(f"next: {command}")

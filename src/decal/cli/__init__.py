@@ -1,0 +1,49 @@
+"""The command line: arguments in, one `workflow` function called, its records printed, an exit code out.
+
+Results go to standard output, everything else to standard error. The first SIGINT or SIGTERM asks the work to stop at the next safe point.
+The rooms are imported inside the commands, so that `decal --help` costs next to nothing.
+"""
+
+import logging
+import os
+import signal
+import sys
+
+import typer
+
+from decal.cli.about import doctor, presets, show
+from decal.cli.data import caption, check, describe, export, new
+from decal.cli.options import STOP
+from decal.cli.training import compare, demo, draw, grid, run, train
+from decal.errors import DecalError, StoppedError
+
+app = typer.Typer(
+    help="From a folder of pictures to a Stable Diffusion LoRA, the checkpoint to keep, and pictures drawn with it.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+# In the order of a project's life, as `decal --help` lists them.
+for command in (new, check, describe, caption, train, compare, grid, draw, run, demo, show, export, doctor, presets):
+    app.command()(command)
+
+
+def main() -> None:
+    """The `decal` command: every expected failure is a sentence and an exit code."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        app()
+    except StoppedError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(128 + (STOP.received or signal.SIGINT))
+    except DecalError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        # The reader went away; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,43 @@
+"""Commands that only look: show, doctor, presets."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    pass
+
+from decal.cli.options import HERE, Folder, Json, print_records
+
+
+def show(folder: Folder = HERE, json: Json = False) -> None:
+    """Say what is in a project, and what comes next."""
+    from decal import overview
+    from decal.project import open_project, to_json
+
+    seen = overview.look(open_project(folder))
+    for line in [to_json(seen)] if json else overview.show(seen):
+        print(line)
+
+
+def doctor(folder: Annotated[Path, typer.Argument(help="Where projects are to lie.")] = HERE, json: Json = False) -> None:
+    """Check the installation: versions, GPU, torchvision, disk."""
+    from decal import workflow
+
+    findings = workflow.doctor(folder)
+    if json:
+        print_records(findings)
+    else:
+        for finding in findings:
+            print(f"  {finding.level:8} {finding.check:14} {finding.reason}" + (f" {finding.remedy}" if finding.remedy else ""))
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+def presets(json: Json = False) -> None:
+    """List every setting of decal.toml with its default and what it does, and what is known of the bases."""
+    from decal import overview
+
+    for line in overview.preset_records() if json else overview.presets():
+        print(line)

@@ -1,0 +1,83 @@
+"""What the commands share: their options, how they are stopped, and how their work is shown."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from decal.events import Event
+    from decal.project import Project
+    from decal.records import Finding
+    from decal.settings import Settings
+
+Folder = Annotated[Path, typer.Argument(help="The project folder.", show_default=True)]
+Changes = Annotated[
+    list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting for this call, e.g. train.rank=16.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the records as JSON lines.")]
+RunName = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Which run; the newest where left out.")]
+CheckpointStep = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; the last where left out.")]
+NewRun = Annotated[bool, typer.Option("--new-run", help="Begin another run instead of going on with the newest.")]
+Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on with a run although settings or data are others than before.")]
+
+HERE = Path(".")
+
+
+class _Signals:
+    """The first SIGINT or SIGTERM becomes a wish to stop; the second ends the process as usual."""
+
+    received = 0
+
+    def install(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self.received = number
+        signal.signal(number, signal.SIG_DFL)
+        # Not print: a handler may interrupt a print that is under way.
+        os.write(2, b"stopping at the next safe point; once more ends it at once\n")
+
+    def __call__(self) -> bool:
+        return self.received > 0
+
+
+STOP = _Signals()
+
+
+def show_work(
+    folder: Path,
+    changes: list[str],
+    work: Callable[["Project", "Settings"], Iterable["Event"]],
+    json: bool,
+    *,
+    lists_pictures: bool = False,
+) -> None:
+    """Open the project, do the work on it and show what happens; a signal stops it at the next safe point."""
+    from decal import workflow
+    from decal.progress import Display
+    from decal.project import open_project
+
+    at = open_project(folder)
+    STOP.install()
+    with Display(json, lists_pictures=lists_pictures) as display:
+        display.show(work(at, workflow.settings_of(at, changes)))
+
+
+def print_records(findings: Iterable["Finding"]) -> None:
+    """Each as a JSON line."""
+    from decal.project import to_json
+
+    for finding in findings:
+        print(to_json(finding))
+
+
+def say_next(command: str, json: bool = False) -> None:
+    """The last line of a command: what to call next; nothing where the output is records."""
+    if not json:
+        print(f"next: {command}")

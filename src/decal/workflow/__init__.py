@@ -1,0 +1,40 @@
+"""The story: one function a command, in the order of a project's life. Read these files first, from top to bottom of the list below.
+
+Each function does the same four things: read what is there, ask a room for the rest, append each record as it comes, and pass it on.
+torch is imported inside the functions that need it, so that looking at a project stays instant.
+"""
+
+from decal.workflow.beginning import CANDIDATES, SAMPLE_KEYWORD, Order, describe, draw_candidates, new, pick, sample_order
+from decal.workflow.choice import Choice, settings_of
+from decal.workflow.choosing import compare
+from decal.workflow.data import Captioned, caption, check, edit, export_dataset, undo_edit, write_txt
+from decal.workflow.drawing import Wish, draw, draw_grid
+from decal.workflow.everything import doctor, run
+from decal.workflow.training import train
+
+__all__ = [
+    "CANDIDATES",
+    "SAMPLE_KEYWORD",
+    "Captioned",
+    "Choice",
+    "Order",
+    "Wish",
+    "caption",
+    "check",
+    "compare",
+    "describe",
+    "doctor",
+    "draw",
+    "draw_candidates",
+    "draw_grid",
+    "edit",
+    "export_dataset",
+    "new",
+    "pick",
+    "run",
+    "sample_order",
+    "settings_of",
+    "train",
+    "undo_edit",
+    "write_txt",
+]

@@ -1,0 +1,82 @@
+"""Which settings and which run a command works on."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from decal import grid, project, runs
+from decal.errors import DataError, SettingsError
+from decal.project import Project, Run
+from decal.records import Checkpoint, Record
+from decal.settings import Resolved, Settings, read, resolve
+from decal.wording import counted
+
+logger = logging.getLogger(__name__)
+
+
+def settings_of(at: Project, changes: Sequence[str]) -> Settings:
+    """The settings of a project with `--set` changes applied."""
+    return read(at.settings, changes)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which run a command works on. name: None for the newest. is_new: begin another one."""
+
+    name: str | None = None
+    is_new: bool = False
+    accept_changes: bool = False
+
+
+def run_to_train(at: Project, choice: Choice) -> Run:
+    """The run that training goes on with, or a new one."""
+    if choice.name is not None and choice.is_new and at.run(choice.name).about.exists():
+        raise SettingsError(f"There is a run {choice.name!r} already.\nLeave --new-run out to go on with it, or name another one.")
+    if choice.name is not None:
+        return at.run(choice.name) if choice.is_new else runs.newest(at, choice.name)
+    known = at.runs()
+    return at.run(runs.next_name(at)) if choice.is_new or not known else known[-1]
+
+
+def trained(at: Project, settings: Settings, choice: Choice) -> tuple[Run, Resolved, list[Checkpoint]]:
+    """A run, its settings with the drawing settings of today, and its checkpoints."""
+    run = runs.newest(at, choice.name)
+    begun = runs.about(run).settings
+    today = resolve(settings.model_copy(update={"base": begun.base, "data": begun.data, "train": begun.train}), 1)
+    machine = begun.train.model_copy(update={"device": settings.train.device, "precision": settings.train.precision})
+    checkpoints = []
+    for checkpoint in runs.checkpoints(run):
+        if runs.is_whole(run, checkpoint):
+            checkpoints.append(checkpoint)
+        else:
+            logger.warning("%s is missing or damaged; step %d is left out", run.folder / checkpoint.file, checkpoint.step)
+    if not checkpoints:
+        raise SettingsError(f"{run.folder} has no whole checkpoint.\nTrain it with  decal train {at.folder} --run {run.name}")
+    return run, begun.model_copy(update={"compare": today.compare, "grid": today.grid, "train": machine}), checkpoints
+
+
+def chosen(checkpoints: list[Checkpoint], step: int | None) -> Checkpoint:
+    """The checkpoint of that step; the last for None, since the lowest held-out loss does not name the best pictures."""
+    if step is None:
+        return checkpoints[-1]
+    for checkpoint in checkpoints:
+        if checkpoint.step == step:
+            return checkpoint
+    there = ", ".join(str(checkpoint.step) for checkpoint in checkpoints)
+    raise SettingsError(f"There is no checkpoint at step {step}.\nThere are: {there}.")
+
+
+def new_prompts(path: Path, run: Run, resolved: Resolved) -> list[str]:
+    """The prompts of a file. Raises DataError where one is not new against the training captions."""
+    prompts = grid.read_prompts(path)
+    known = [caption for record in project.read(run.dataset, Record) for caption in record.captions]
+    words = [resolved.caption.keyword, *resolved.caption.kind_words, *resolved.caption.style_words]
+    seen = grid.seen(prompts, known, words)
+    if seen:
+        pairs = "\n".join(f'  "{prompt}" is in the training caption "{text}"' for prompt, text in seen)
+        raise DataError(
+            f"{path}: {len(seen)} of {counted(len(prompts), 'prompt')} not new.\n{pairs}\n"
+            "Write others, about things that were not trained on."
+        )
+    return prompts

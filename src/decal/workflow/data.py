@@ -1,0 +1,112 @@
+"""The data set: checked, captioned, edited and given away."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from decal import captions, checks, dataset, edits, export, project, undo
+from decal.checks import Checked
+from decal.dataset import Row
+from decal.errors import SettingsError, StoppedError
+from decal.events import Stop
+from decal.export import Exported
+from decal.project import Project
+from decal.settings import Settings
+from decal.workflow.choice import settings_of
+
+logger = logging.getLogger(__name__)
+
+
+def check(at: Project, settings: Settings) -> Checked:
+    """Look at every picture and caption, and write what there is to say to `findings.jsonl`."""
+    checked = checks.run(at.dataset, settings)
+    with project.lock(at.findings, "checking"):
+        project.write_lines(at.findings, list(checked.findings))
+    return checked
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """What `caption` did. written: the captions of each file. without: pictures that still have none, because their names say nothing."""
+
+    written: dict[str, tuple[str, ...]]
+    without: list[str]
+
+
+def caption(at: Project, settings: Settings, *, adds_keyword: bool, stop: Stop) -> Captioned:
+    """Give pictures without caption the one of the `.txt` file beside them, or one made from their name or by the captioner.
+
+    A picture whose own line of the metadata cannot be used is left alone, with a warning: a second line would hide the first.
+    Raises StoppedError where `stop` said so; the captions that were made by then are written.
+    adds_keyword: also put the keyword in front of captions that lack it.
+    """
+    keyword = settings.caption.keyword
+    if adds_keyword and not keyword:
+        raise SettingsError(f"There is no keyword to add.\nWrite caption.keyword in {at.settings}.")
+    listing = dataset.scan(at.dataset)
+    there = {row.file: row.captions for row in listing.rows if row.caption and row.caption.strip()}
+    rows = [row for row in listing.rows if not (row.caption or "").strip() and row.file not in listing.broken]
+    bare = [*rows, *(Row(file, None, None) for file in listing.unnamed)]
+    beside = {row.file: texts for row in bare if (texts := dataset.sidecar(at.dataset / row.file))}
+    nothing_beside = [row for row in bare if row.file not in beside]
+    columns, subjects, stopped = captions.columns(at.dataset), None, None
+    if settings.caption.captioner != "names" and nothing_beside:
+        subjects, stopped = _subjects(at, settings, nothing_beside, stop)
+    made = {row.file: (text,) for row, text in captions.fill(nothing_beside, settings.caption, columns, subjects)}
+    written = beside | made
+    if adds_keyword:
+        for file, texts in (there | beside).items():
+            called = tuple(text if captions.holds(text, [keyword], ending="") else f"{keyword} style, {text}" for text in texts)
+            written |= {file: called} if called != texts else {}
+    if written:
+        with project.lock(at.folder / "metadata", "captioning"):
+            captions.write(at.dataset, written)
+    left = [f"{file} (line {line})" for file, line in listing.broken.items() if file not in there]
+    if stopped is not None:
+        raise stopped
+    if left:
+        logger.warning("left without caption, because the line of their own cannot be used; decal check says why: %s", ", ".join(left))
+    return Captioned(written, [row.file for row in bare if row.file not in written])
+
+
+def edit(at: Project, settings: Settings, change: edits.Edit, *, is_dry: bool) -> list[edits.Changed]:
+    """Edit every caption; what was changed, or what would be."""
+    if change.keyword is not None and not settings.caption.keyword:
+        raise SettingsError(f"There is no keyword to move.\nWrite caption.keyword in {at.settings}.")
+    if is_dry:
+        return edits.preview(at.dataset, change, settings.caption.keyword)
+    with project.lock(at.folder / "metadata", "captioning"):
+        return edits.apply(at.dataset, change, settings.caption.keyword)
+
+
+def undo_edit(at: Project) -> str:
+    """Take back the newest change of captions; what it was, in words."""
+    with project.lock(at.folder / "metadata", "captioning"):
+        return undo.undo(at.folder)
+
+
+def write_txt(at: Project) -> tuple[list[str], list[str]]:
+    """Write each caption into a `.txt` file beside its picture; those files, and the pictures that two of one name keep without."""
+    with project.lock(at.folder / "metadata", "captioning"):
+        return edits.write_txt(at.dataset)
+
+
+def export_dataset(at: Project, target: Path, kind: str) -> Exported:
+    """Write the pictures and captions of a project into a new folder, as other tools want them."""
+    keyword = settings_of(at, []).caption.keyword
+    return export.write(dataset.scan(at.dataset), at.dataset, target, kind=kind, keyword=keyword)
+
+
+def _subjects(at: Project, settings: Settings, rows: Sequence[Row], stop: Stop) -> tuple[dict[str, str], StoppedError | None]:
+    """What the captioner sees in each picture, as far as it came before it was stopped."""
+    from decal import captioners
+
+    files = {at.dataset / row.file: row.file for row in rows}
+    found: dict[str, str] = {}
+    try:
+        for path, text in captioners.load(settings, at.cache).look(list(files), stop):
+            found[files[path]] = text
+    except StoppedError as problem:
+        return found, problem
+    return found, None

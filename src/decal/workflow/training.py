@@ -1,0 +1,199 @@
+"""Training: begin a run, or go on with one, and keep each record once its file is whole."""
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from decal import dataset, gallery, grid, overview, project, runs
+from decal.batches import MAX_EPOCH, lowest_terms
+from decal.checks import Checked
+from decal.errors import DataError
+from decal.events import Begun, Event, Progress, Stop, Told, stop_if
+from decal.project import Project, Run
+from decal.records import Cell, Checkpoint, Generation, Record, Step
+from decal.settings import Resolved, Settings, resolve
+from decal.wording import counted
+from decal.workflow.choice import Choice, run_to_train
+from decal.workflow.data import check
+
+if TYPE_CHECKING:
+    from decal.bases import Base
+    from decal.state import State
+
+logger = logging.getLogger(__name__)
+
+
+def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
+    """Train the LoRA, or go on where a run stopped; a run that is complete is left alone, without a look into the pictures.
+
+    Yields what happens, each after its record is on disk. Raises DataError where the check found errors, ChangedError
+    where a run is resumed with other settings, and StoppedError when `stop` said so; the run can then be resumed.
+    """
+    run = run_to_train(at, choice)
+    if _is_done(at, settings, run):
+        yield _nothing_to_train(run, "settings and pictures are as they were")
+        return
+    yield Progress("looking at the pictures")
+    checked = check(at, settings)
+    yield Told("\n".join(overview.findings(at, checked)))
+    records = _records(at, settings, checked)
+    counts = {split: sum(record.split == split for record in records) for split in ("train", "holdout")}
+    resolved = resolve(settings, counts["train"])
+    prompts = _validation_prompts(at, resolved)
+    with project.lock(run.steps, "training"):
+        if is_begun := run.about.exists():
+            runs.require_same(run, resolved, records, accept_changes=choice.accept_changes)
+            if runs.is_complete(run, resolved):
+                yield _nothing_to_train(run, counted(resolved.train.steps, "step"))
+                return
+        yield Progress("loading the base")
+        from decal import train as training
+        from decal.bases import load, told_when_full
+        from decal.cache import Cache
+
+        training.require_trackers(resolved.train.trackers)
+        device = training.choose_device(resolved.train)
+        base = load(resolved.base.model, device=device, dtype=training.choose_dtype(resolved.train, device))
+        where = f"{str(base.dtype).removeprefix('torch.')} on {device}"
+        if is_begun:
+            gallery.same_base(run, base)
+            runs.go_on(run, resolved, records, device=where)
+        else:
+            runs.begin(run, resolved, records, device=where, base=base.fingerprint())
+        resume, attempt = _resume(run)
+        yield Begun(run, resolved.train.steps, overview.training(run, resolved, counts, where, 0 if resume is None else resume.step))
+        cache = Cache(at.cache, base, resolved.data)
+        batch, accumulation = resolved.train.batch, resolved.train.accumulation
+        remedy = (
+            f"At {resolved.data.resolution} px: halve train.batch and double train.accumulation (now {batch} and {accumulation}), "
+            "lower compare.batch, or lower data.resolution."
+        )
+        with told_when_full("training", remedy):
+            for encoded in cache.fill(at.dataset, records):
+                yield encoded
+                stop_if(stop, "the same command goes on")
+            yield Progress("encoding captions")
+            budget = int(resolved.train.cache_gib * 2**30)
+            holdout = cache.examples([record for record in records if record.split == "holdout"], budget=budget)
+            rest = budget - holdout.size_bytes if holdout.is_resident else budget
+            learnt = cache.examples([record for record in records if record.split == "train"], budget=rest)
+            album = gallery.Album(run, run.validation)
+            yield from _validate_missing(run, base, resolved, album, prompts)
+            base.release_encoders()
+            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop)
+            yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
+            for event in training.tracked(training.train(base, task), run, resolved):
+                if isinstance(event, Checkpoint):
+                    project.append(run.checkpoints, event)
+                    album.add(event)
+                    yield event
+                    yield from _validate(base, resolved, album, event.step, prompts)
+                else:
+                    project.append_all(run.steps, event)
+                    yield event
+        if project.read_steps(run.steps)[-1].step < resolved.train.steps:
+            stop_if(stop, "the same command goes on")
+
+
+def _records(at: Project, settings: Settings, checked: Checked) -> list[Record]:
+    """The pictures to train on. Raises DataError where the check finds errors that are not to be left out."""
+    errors = [finding for finding in checked.findings if finding.level == "error"]
+    faulty = {finding.file for finding in errors if finding.file is not None}
+    is_of_the_set = any(finding.file is None for finding in errors)
+    if errors and (settings.data.faulty == "refuse" or is_of_the_set):
+        without = (
+            ', or train without those pictures: for this call with  --set data.faulty="leave out"  '
+            f'and always with  faulty = "leave out"  under [data] in {at.settings}'
+        )
+        raise DataError(
+            f"{counted(len(errors), 'error')} in {at.dataset}, nothing was trained.\nMend them{'' if is_of_the_set else without}."
+        )
+    looks = {file: look for file, look in checked.looks.items() if file not in faulty}
+    records = dataset.records(checked.listing, looks, holdout_share=settings.data.holdout_share, seed=settings.train.seed)
+    if not records:
+        raise DataError(f"{at.dataset} has no picture that can be trained on.\nSee  decal check {at.folder}")
+    shown = sum(lowest_terms([record.repeats for record in records]))
+    if shown > MAX_EPOCH:
+        raise DataError(
+            f"{at.dataset}: the repeats add up to {shown:,} pictures an epoch, the limit is {MAX_EPOCH:,}.\n"
+            "Lower them; only their ratio counts, so 1 and 2 do what 100 and 200 do."
+        )
+    return records
+
+
+def _is_done(at: Project, settings: Settings, run: Run) -> bool:
+    """Whether a run is complete with these settings and pictures; the hashes of the files say so, none is decoded."""
+    if not run.about.exists():
+        return False
+    records = project.read(run.dataset, Record)
+    rows = dataset.scan(at.dataset).rows
+    told = [(row.file, row.captions or ("",), row.repeats) for row in rows]
+    if told != [(record.file, record.captions, record.repeats) for record in records]:
+        return False
+    try:
+        if any(project.sha256(at.dataset / record.file) != record.sha256 for record in records):
+            return False
+    except OSError:
+        return False  # The check says which file cannot be read.
+    resolved = resolve(settings, sum(record.split == "train" for record in records))
+    return runs.is_complete(run, resolved) and not runs.changes(run, resolved, records)
+
+
+def _nothing_to_train(run: Run, why: str) -> Told:
+    return Told(f"{run.name} is complete: {why}. Nothing to train; --new-run begins another.")
+
+
+def _resume(run: Run) -> tuple["State | None", int]:
+    """The newest state that is whole, and the number of this attempt, from 1."""
+    from decal import state
+    from decal.train import STATE_FILE
+
+    attempts = [step.attempt for step in project.read(run.steps, Step)]
+    found: list[State] = [state.load(run.stop_state)] if run.stop_state.is_file() else []
+    for checkpoint in reversed(runs.checkpoints(run)):
+        if not runs.is_whole(run, checkpoint):
+            logger.warning("the weights of step %d are missing or damaged; they are made again from an older step", checkpoint.step)
+            found = [one for one in found if one.step < checkpoint.step]
+            continue
+        path = run.checkpoint(checkpoint.step) / "state" / STATE_FILE
+        if path.is_file() and project.sha256(path) == checkpoint.state_sha256:
+            found.append(state.load(path))
+            break
+        logger.warning("the state of step %d is missing or damaged; going on from an older one", checkpoint.step)
+    return max(found, key=lambda state: state.step, default=None), max(attempts, default=0) + 1
+
+
+def _validation_prompts(at: Project, resolved: Resolved) -> list[str]:
+    given = resolved.train.validation_prompts
+    if given is not None:
+        return list(given)
+    return grid.read_prompts(at.compare_prompts)[:2] if at.compare_prompts.exists() else []
+
+
+def _validate(base: "Base", resolved: Resolved, album: gallery.Album, step: int, prompts: list[str]) -> Iterator[Progress | Generation]:
+    """Draw the validation prompts with the adapter as it stands in training."""
+    from decal.generate import generate_live
+
+    cells = album.missing(_validation_cells(resolved, [step], prompts))
+    if cells:
+        yield Progress("drawing the validation prompts")
+    yield from album.keep(generate_live(base, cells, batch=resolved.compare.batch))
+    base.release_encoders()
+
+
+def _validate_missing(
+    run: Run, base: "Base", resolved: Resolved, album: gallery.Album, prompts: list[str]
+) -> Iterator[Progress | Generation]:
+    """Draw what an attempt that was killed left out."""
+    from decal.generate import generate
+
+    whole = {step: run.folder / one.file for step, one in album.checkpoints.items() if runs.is_whole(run, one)}
+    cells = album.missing(_validation_cells(resolved, list(whole), prompts))
+    if cells:
+        yield Progress("drawing the validation prompts")
+        yield from album.keep(generate(base, cells, adapters=whole, images={}, batch=resolved.compare.batch))
+
+
+def _validation_cells(resolved: Resolved, steps: list[int], prompts: list[str]) -> list[Cell]:
+    cells = grid.compare_cells(prompts, steps, resolved.compare, resolved.data.resolution)
+    return [cell for cell in cells if cell.checkpoint in steps]
