@@ -270,3 +270,13 @@ def test_both_noises_are_told_apart() -> None:
     parts = contest.by_prompts, contest.by_references
     whole, prompts, references = (float(np.var(part[1, 1:] - part[0, 1:])) for part in (contest.utilities(), *parts))
     assert whole == pytest.approx(prompts + references, rel=0.35)
+
+
+def test_an_objective_has_its_interval_on_the_scale_that_is_compared() -> None:
+    contest = enter(world(CLEAR), (100, 200, 300), resamples=200)
+    value = contest.value("style", 200)
+    assert value.scaled_low is not None
+    assert value.scaled is not None
+    assert value.scaled_high is not None
+    assert 0 <= value.scaled_low < value.scaled < value.scaled_high <= 1.2
+    assert contest.value("copying", 200).scaled_low is None

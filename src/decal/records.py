@@ -205,7 +205,7 @@ class Gauge(Line):
 
 class Value(Line):
     """What one measure says of one checkpoint. low, high: 95 % interval. scaled: of an objective, 0 for the base's style or for chance, 1
-    for a perfect match or for the base's adherence.
+    for a perfect match or for the base's adherence; scaled_low, scaled_high: the interval on that scale.
     """
 
     measure: str
@@ -213,6 +213,8 @@ class Value(Line):
     low: float
     high: float
     scaled: float | None = None
+    scaled_low: float | None = None
+    scaled_high: float | None = None
 
 
 class Gap(Line):

@@ -65,8 +65,12 @@ class Contest:
         row = self.checkpoints.index(checkpoint)
         values = self.values[measure][row]
         low, high = interval(values)
-        scaled = float(self.scaled[measure][row, 0]) if measure in self.scaled else None
-        return Value(measure=measure, value=float(values[0]), low=low, high=high, scaled=scaled)
+        said = Value(measure=measure, value=float(values[0]), low=low, high=high)
+        if measure not in self.scaled:
+            return said
+        scaled = self.scaled[measure][row]
+        low, high = interval(scaled)
+        return said.model_copy(update={"scaled": float(scaled[0]), "scaled_low": low, "scaled_high": high})
 
 
 def utility(scaled: Mapping[str, Numbers], weight: float, count: int) -> Numbers:
