@@ -11,12 +11,25 @@ PACKAGE = Path(__file__).parents[1] / "src" / "decal"
 
 # From the ground up; a room may import rooms that stand before it.
 ORDER = """
-    errors wording records subjects presets settings project events metadata lettering curves pictures reading duplicates sources intake
-    dataset export undo captions edits checks grid sheets scores compare doctor grammar language descriptions runs bases batches
-    objective lora cache state train generate vision captioners gallery candidates overview workflow progress cli
+    errors wording records subjects
+    presets schedule settings
+    project events metadata
+    lettering curves pictures reading duplicates
+    sources intake dataset export undo
+    captions edits checks
+    grid sheets
+    scores compare
+    doctor
+    grammar language descriptions
+    runs
+    bases batches objective optimizers lora cache state train generate
+    vision captioners
+    gallery candidates overview
+    workflow
+    progress cli
 """.split()
 # Rooms that may import torch and the Hugging Face stack.
-TORCH = {"bases", "objective", "lora", "cache", "state", "train", "generate", "vision", "captioners"}
+TORCH = {"bases", "objective", "optimizers", "lora", "cache", "state", "train", "generate", "vision", "captioners"}
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate"}
 
 

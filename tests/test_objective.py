@@ -3,7 +3,19 @@ import math
 import pytest
 import torch
 
-from decal.objective import add_noise, loss_of, min_snr_weight, noise_for, target, timesteps_for
+from decal.objective import (
+    add_noise,
+    debiased_weight,
+    logit_normal_timesteps,
+    loss_of,
+    min_snr_weight,
+    noise_for,
+    offset_noise,
+    pyramid_noise,
+    stratified_timesteps,
+    target,
+    timesteps_for,
+)
 
 
 def test_min_snr_weight_leaves_noisy_steps_alone() -> None:
@@ -56,3 +68,43 @@ def test_timesteps_reach_both_ends() -> None:
     counts = torch.bincount(drawn, minlength=10) / 500
     assert counts.shape == (10,)
     assert (counts - 1).abs().max() < 5 / math.sqrt(500)  # five standard deviations of a count of 500
+
+
+def test_stratified_timesteps_hold_one_of_each_part() -> None:
+    drawn = stratified_timesteps(0, 8, 1000, "timesteps", 1)
+    assert sorted((drawn // 125).tolist()) == list(range(8))
+
+
+def test_logit_normal_timesteps_lie_where_their_mean_says() -> None:
+    medians = [float(logit_normal_timesteps(0, 20_000, 1000, mean, "timesteps", 1).float().median()) for mean in (-1.0, 0.0, 1.0)]
+    # The logistic function of -1, 0 and 1, times 1000.
+    assert medians == pytest.approx([269, 500, 731], abs=10)
+
+
+def test_offset_noise_moves_each_channel_of_a_sample_as_a_whole() -> None:
+    noise = torch.zeros(3, 2, 4, 4)
+    moved = offset_noise(noise, 0.1, 0, "offset", 1)
+    assert torch.equal(moved, moved[:, :, :1, :1].expand_as(moved))
+    assert len(set(moved[:, :, 0, 0].flatten().tolist())) == 6
+
+
+def test_pyramid_noise_is_smoother_and_of_deviation_one() -> None:
+    noise = noise_for(0, (4, 4, 32, 32), "noise", 1)
+    rough = pyramid_noise(noise, 0.8, 4, 0, "pyramid", 1)
+    neighbours = [float((n[..., 1:] * n[..., :-1]).mean()) for n in (noise, rough)]
+    assert rough.std(dim=(1, 2, 3)).tolist() == pytest.approx([1.0] * 4, abs=1e-5)
+    assert abs(neighbours[0]) < 0.05 < 0.3 < neighbours[1]
+
+
+def test_the_pseudo_huber_error_is_squared_near_zero_and_linear_far_off() -> None:
+    mask, zero = torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+    near, far, farther = (loss_of(torch.full_like(zero, d), zero, mask, huber=0.1).item() for d in (0.001, 10.0, 20.0))
+    assert near == pytest.approx(1e-6, rel=1e-2)
+    assert farther / far == pytest.approx(2, rel=0.02)
+
+
+def test_debiased_weights_undo_the_root_of_the_ratio() -> None:
+    signal = torch.tensor([0.5, 0.8])  # signal-to-noise ratios 1 and 4: 1 / 1, 1 / 2; for v 1 / 2, 2 / 5 by hand
+    assert debiased_weight(signal, "epsilon").tolist() == pytest.approx([1, 0.5])
+    assert debiased_weight(signal, "v_prediction").tolist() == pytest.approx([0.5, 0.4])
+    assert debiased_weight(torch.tensor([0.0]), "epsilon").isfinite().all()

@@ -30,6 +30,7 @@ def attach(base: Base, settings: ResolvedTrain) -> dict[str, nn.Parameter]:
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
+        use_rslora=settings.rank_stabilised,
         target_modules=base.targets(settings.targets),
         init_lora_weights=True,
     )

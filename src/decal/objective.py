@@ -24,6 +24,52 @@ def timesteps_for(seed: int, count: int, limit: int, *what: str | int) -> Tensor
     return torch.randint(limit, (count,), generator=torch.Generator().manual_seed(seed_for(seed, *what)))
 
 
+def stratified_timesteps(seed: int, count: int, limit: int, *what: str | int) -> Tensor:
+    """Timesteps of which one lies in each of `count` equal parts of 0..limit-1, [count], in random order.
+
+    A batch then always holds clean and noisy ones, which makes its loss less of a matter of luck.
+    Source: Kingma et al. 2021, arXiv:2107.00630, appendix I.1.
+    """
+    generator = torch.Generator().manual_seed(seed_for(seed, *what))
+    places = (torch.rand((), generator=generator) + torch.arange(count) / count) % 1
+    return (places * limit).long().clamp(max=limit - 1)[torch.randperm(count, generator=generator)]
+
+
+def logit_normal_timesteps(seed: int, count: int, limit: int, mean: float, *what: str | int) -> Tensor:
+    """Timesteps that are most often in the middle of 0..limit-1, [count]: the logistic function of a normal with this mean and deviation 1.
+
+    mean: above 0 for noisier ones, below 0 for cleaner ones.
+    Source: Esser et al. 2024, arXiv:2403.03206, section 3.1.
+    """
+    normal = torch.randn(count, generator=torch.Generator().manual_seed(seed_for(seed, *what)))
+    return ((normal + mean).sigmoid() * limit).long().clamp(max=limit - 1)
+
+
+def offset_noise(noise: Tensor, strength: float, seed: int, *what: str | int) -> Tensor:
+    """Noise [B, C, h, w] of which every channel of a sample is also moved as a whole, so that pictures learn to be very dark or light.
+
+    strength: of the move; about 0.05 to 0.1 is usual.
+    Source: Guttenberg 2023, "Diffusion with offset noise", crosslabs.org/blog/diffusion-with-offset-noise.
+    """
+    return noise + strength * noise_for(seed, (*noise.shape[:2], 1, 1), *what)
+
+
+def pyramid_noise(noise: Tensor, discount: float, levels: int, seed: int, *what: str | int) -> Tensor:
+    """Noise [B, C, h, w] with coarser noise added, each level half as fine and `discount` as strong; every sample's deviation stays 1.
+
+    discount: 0..1. levels: how many are added, as far as the size allows.
+    Source: Whitaker 2023, "Multi-resolution noise for diffusion model training"; there the scales are random, here they are halves.
+    """
+    height, width = noise.shape[-2:]
+    for level in range(1, levels + 1):
+        size = (height >> level, width >> level)
+        if min(size) < 1:
+            break
+        coarse = noise_for(seed, (*noise.shape[:2], *size), *what, level)
+        noise = noise + discount**level * torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+    return noise / noise.std(dim=(1, 2, 3), keepdim=True)
+
+
 def add_noise(latents: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
     """Latents [B, C, h, w] at the noise level of each sample's `signal` [B].
 
@@ -54,7 +100,25 @@ def min_snr_weight(signal: Tensor, gamma: float, prediction: Prediction) -> Tens
     return snr.clamp(max=gamma) / (snr if prediction == "epsilon" else snr + 1)
 
 
-def loss_of(predicted: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error of each sample, [B], float32, over the places where the mask [B, 1, h, w] is 1."""
-    error = (predicted.float() - wanted.float()).square().mean(dim=1, keepdim=True)
+def debiased_weight(signal: Tensor, prediction: Prediction) -> Tensor:
+    """Weights 1 / sqrt(SNR) that let noisy timesteps, where shapes are made, count more, [B]; for v divided by SNR + 1 like min-SNR.
+
+    signal: [B], in 0..1. The ratio is kept at 0.001 or more, so that pure noise has a finite weight.
+    Source: Yu et al. 2023, arXiv:2310.08442, equation 10.
+    """
+    snr = (signal / (1 - signal)).clamp(min=1e-3)
+    return 1 / snr.sqrt() if prediction == "epsilon" else snr.sqrt() / (snr + 1)
+
+
+def loss_of(predicted: Tensor, wanted: Tensor, mask: Tensor, huber: float | None = None) -> Tensor:
+    """Mean error of each sample, [B], float32, over the places by their weight in the mask [B, 1, h, w], 0..1.
+
+    huber: None for the squared error; else the c of the pseudo-Huber error 2 c (sqrt(d^2 + c^2) - c), which is squared for d far below c
+    and grows with |d| beyond, so that single odd pictures pull less.
+    Source: Song and Dhariwal 2023, arXiv:2310.14189, section 3.3; the factor 2 c keeps the scale of the squared error.
+    """
+    error = (predicted.float() - wanted.float()).square()
+    if huber is not None:
+        error = 2 * huber * ((error + huber**2).sqrt() - huber)
+    error = error.mean(dim=1, keepdim=True)
     return (error * mask).sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3))

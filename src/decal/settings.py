@@ -7,6 +7,7 @@ written here and shown everywhere. A value that is left out and depends on the b
 
 import difflib
 import json
+import math
 import re
 import shlex
 import tomllib
@@ -18,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from decal.errors import SettingsError
 from decal.presets import DEAD_IDS, Targets, base_preset, why_unknown
+from decal.schedule import Schedule
 from decal.subjects import Kind
 from decal.wording import counted
 
@@ -26,6 +28,15 @@ PEER_NAMES = {
     "lr": "learning_rate",
     "lr_scheduler": "schedule",
     "lr_warmup_steps": "warmup_steps",
+    "lr_scheduler_num_cycles": "restarts",
+    "optimizer_type": "optimizer",
+    "use_rslora": "rank_stabilised",
+    "ema": "ema_decay",
+    "multires_noise_iterations": "pyramid_noise_levels",
+    "multires_noise_discount": "pyramid_noise_discount",
+    "ip_noise_gamma": "input_perturbation",
+    "huber_c": "huber",
+    "debiased_estimation_loss": "debiased",
     "max_train_steps": "steps",
     "num_train_epochs": "epochs",
     "max_train_epochs": "epochs",
@@ -54,7 +65,8 @@ Ground = Annotated[str, AfterValidator(_ground)]
 Guidance = Annotated[float, Field(ge=0, le=50)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Sampler = Literal["ddim", "euler", "dpm++"]
-Schedule = Literal["constant", "linear", "cosine", "cosine_with_restarts", "polynomial"]
+Optimizer = Literal["adamw", "adamw_8bit", "adafactor", "prodigy", "schedule_free"]
+Timesteps = Literal["uniform", "stratified", "logit_normal"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Detail = Literal["plain", "rich"]
 
@@ -162,13 +174,56 @@ class TrainSettings(Section):
     targets: Targets | None = Field(
         None, description="Layers that get a LoRA: attention, or all (attention, feed-forward and convolutions)."
     )
-    learning_rate: float | None = Field(None, gt=0, le=1, description="Peak learning rate of AdamW.")
-    schedule: Schedule = Field("cosine", description="How the learning rate goes on after the warm-up.")
+    rank_stabilised: bool = Field(
+        False, description="rsLoRA: scaled by alpha / sqrt(rank) instead, so that a larger rank does not learn more slowly."
+    )
+    optimizer: Optimizer = Field(
+        "adamw",
+        description="adamw, adamw_8bit (less GPU memory), adafactor (less memory), prodigy (finds its own rate) or schedule_free "
+        "(an average instead of a schedule).",
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Peak learning rate; prodigy multiplies its own by it and wants 1, which is its default."
+    )
+    schedule: Schedule | None = Field(
+        None, description="How the learning rate goes on after the warm-up; left out, cosine, or constant for schedule_free."
+    )
     warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate rises from 0; honoured by every schedule.")
-    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of AdamW.")
+    restarts: int = Field(1, ge=1, le=1000, description="How often cosine_with_restarts goes from the peak to its end.")
+    final_rate: float = Field(0.0, ge=0, lt=1, description="Where the schedule ends, as a share of the peak.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay, decoupled from the gradient.")
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Measure, draw and save a moving average of the weights that keeps this share of itself each step, such as 0.99; "
+        "left out, the weights themselves.",
+    )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients whose norm over all LoRA weights is larger are scaled down to it.")
     min_snr_gamma: float | None = Field(
         None, gt=0, description="Cap on the signal-to-noise weight of nearly clean timesteps (the paper uses 5); left out, no weighting."
+    )
+    debiased: bool = Field(False, description="Weigh each timestep by 1 / sqrt(signal-to-noise), so that noisy ones count more.")
+    huber: float | None = Field(
+        None, gt=0, description="Pseudo-Huber loss that is squared below about this error and linear above, such as 0.1; left out, squared."
+    )
+    timesteps: Timesteps = Field(
+        "uniform",
+        description="How timesteps are drawn: uniform, stratified (spread over each step) or logit_normal (mostly in the middle).",
+    )
+    timestep_mean: float = Field(
+        0.0, ge=-5, le=5, description="With logit_normal: where the middle lies, above 0 for noisier timesteps and below for cleaner ones."
+    )
+    noise_offset: float = Field(
+        0.0, ge=0, le=1, description="Moves the noise of each channel as a whole, for very dark and very light pictures; 0.05 is usual."
+    )
+    pyramid_noise_levels: int = Field(0, ge=0, le=10, description="Coarser noises added to the noise, for large even areas; 0 for none.")
+    pyramid_noise_discount: float = Field(0.3, gt=0, lt=1, description="How strong each of them is, of the one before.")
+    input_perturbation: float = Field(
+        0.0, ge=0, le=1, description="Noise on top of what the denoiser is asked to find, against its own mistakes; the paper uses 0.1."
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute parts of the forward pass twice instead of keeping them: less memory, about a third slower."
     )
     caption_dropout: float = Field(0.1, ge=0, lt=1, description="Share of samples trained on the empty caption, which guidance needs.")
     precision: Precision = Field("auto", description="fp32, bf16, fp16 (GPU only), or auto: bf16 or fp16 on a GPU, fp32 on a CPU.")
@@ -229,6 +284,7 @@ class Settings(Section):
             problems.append("train.steps and train.epochs contradict each other. Keep one.")
         if train.precision == "fp16" and train.device == "cpu":
             problems.append('train.precision = "fp16" needs a GPU, and train.device is "cpu". Write "fp32" or "bf16".')
+        problems += _impossible(train)
         if train.steps is not None and train.warmup_steps > train.steps:
             problems.append(f"train.warmup_steps ({train.warmup_steps}) is larger than train.steps ({train.steps}). Lower it.")
         if self.base.model in DEAD_IDS:
@@ -241,6 +297,29 @@ class Settings(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+def _impossible(train: TrainSettings) -> list[str]:
+    """Settings of the training that cannot work together."""
+    problems = []
+    if train.optimizer == "schedule_free" and train.schedule not in (None, "constant"):
+        problems.append(
+            f'train.schedule = "{train.schedule}" and train.optimizer = "schedule_free" contradict each other. Leave the schedule out.'
+        )
+    if train.optimizer == "schedule_free" and train.ema_decay is not None:
+        problems.append('train.ema_decay and train.optimizer = "schedule_free" are two averages of the same weights. Keep one.')
+    if train.optimizer == "prodigy" and train.learning_rate is not None and train.learning_rate < 0.1:
+        problems.append(
+            f'train.learning_rate = {train.learning_rate:g} would keep train.optimizer = "prodigy" from learning, since it multiplies the '
+            "rate that prodigy finds. Leave it out, or write 1.0."
+        )
+    if train.min_snr_gamma is not None and train.debiased:
+        problems.append("train.min_snr_gamma and train.debiased are two weightings of the same timesteps. Keep one.")
+    if train.timestep_mean and train.timesteps != "logit_normal":
+        problems.append(f'train.timestep_mean belongs to train.timesteps = "logit_normal" (it is "{train.timesteps}"). Leave it out.')
+    if train.restarts > 1 and train.schedule != "cosine_with_restarts":
+        problems.append('train.restarts belongs to train.schedule = "cosine_with_restarts". Write that, or leave restarts out.')
+    return problems
 
 
 def _language_problems(settings: Settings) -> list[str]:
@@ -278,7 +357,13 @@ class ResolvedTrain(TrainSettings):
     alpha: float
     targets: Targets
     learning_rate: float
+    schedule: Schedule
     checkpoint_every: int
+
+    @property
+    def scale(self) -> float:
+        """What the product of the factors is multiplied by. Source of the root: Kalajdzievski 2023, arXiv:2312.03732."""
+        return self.alpha / (math.sqrt(self.rank) if self.rank_stabilised else self.rank)
 
 
 class ResolvedCompare(CompareSettings):
@@ -378,7 +463,8 @@ def resolve(settings: Settings, pictures: int) -> Resolved:
         alpha=float(rank),
         batch=batch,
         targets=preset.targets,
-        learning_rate=preset.learning_rate,
+        learning_rate=1.0 if train.optimizer == "prodigy" else preset.learning_rate,
+        schedule="constant" if train.optimizer == "schedule_free" else "cosine",
         checkpoint_every=preset.checkpoint_every,
     )
     table["train"] |= {"steps": steps, "epochs": None}

@@ -1,11 +1,11 @@
 """What it takes to go on bit-exactly, saved and restored.
 
-Because every random number comes from a counter, this is little: the step, the raw LoRA factors, AdamW's moments, and the fp16 scaler. One
-safetensors file, so nothing is unpickled.
+Because every random number comes from a counter, this is little: the step, the raw LoRA factors, what the optimizer keeps of each of them
+and of all, the EMA, and the fp16 scaler. One safetensors file, so nothing is unpickled.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +16,83 @@ from torch import Tensor, nn
 
 from decal.errors import ProjectError
 
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+Number = float | int | bool | None
 
 
 @dataclass(frozen=True)
 class State:
-    """A training between two steps. step: the last one done. unfit: skipped steps in a row. scaler: of fp16, else empty."""
+    """A training between two steps.
+
+    step: the last one done. unfit: skipped steps in a row. tensors: `factor/NAME`, `ema/NAME`, and what the optimizer keeps of a factor,
+    such as `exp_avg/NAME`. numbers: what it keeps of a factor as plain numbers. group: what it keeps of all of them. optimizer: its class.
+    """
 
     step: int
     unfit: int
     tensors: dict[str, Tensor]
     scaler: dict[str, float | int]
+    numbers: dict[str, dict[str, Number]] = field(default_factory=dict)
+    group: dict[str, Number] = field(default_factory=dict)
+    optimizer: str = "AdamW"
 
 
-def take(step: int, unfit: int, factors: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, scaler: dict[str, Any]) -> State:
+def take(
+    step: int,
+    unfit: int,
+    factors: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    scaler: dict[str, Any],
+    ema: dict[str, Tensor],
+) -> State:
     """The state of a training; its tensors are copies on the CPU."""
-    tensors = {f"factor/{name}": parameter.detach().cpu().clone() for name, parameter in factors.items()}
+    tensors = {f"factor/{name}": parameter for name, parameter in factors.items()} | {f"ema/{name}": t for name, t in ema.items()}
+    numbers: dict[str, dict[str, Number]] = {}
     for name, parameter in factors.items():
-        for moment in MOMENTS:
-            if parameter in optimizer.state:
-                tensors[f"{moment}/{name}"] = optimizer.state[parameter][moment].detach().cpu().clone()
-    return State(step, unfit, tensors, scaler)
+        for key, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"{key}/{name}"] = value
+            else:
+                numbers.setdefault(name, {})[key] = value
+    copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    group: dict[str, Number] = {
+        key: value for key, value in optimizer.param_groups[0].items() if isinstance(value, float | int | bool) and key != "lr"
+    }
+    return State(step, unfit, copies, scaler, numbers, group, type(optimizer).__name__)
 
 
-def restore(state: State, factors: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
-    """Put a state's tensors where they came from. Raises ProjectError where layers or ranks differ."""
+def restore(state: State, factors: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, ema: dict[str, Tensor]) -> None:
+    """Put a state's tensors where they came from. Raises ProjectError where layers, ranks or the optimizer differ."""
     saved = {name.removeprefix("factor/"): tensor.shape for name, tensor in state.tensors.items() if name.startswith("factor/")}
     if saved != {name: parameter.shape for name, parameter in factors.items()}:
         raise ProjectError("The saved training has other layers or another rank than these settings give.\nBegin anew with --new-run.")
+    has_ema = any(name.startswith("ema/") for name in state.tensors)
+    if state.optimizer != type(optimizer).__name__ or has_ema != bool(ema):
+        raise ProjectError("The saved training has another optimizer or EMA than these settings give.\nBegin anew with --new-run.")
+    optimizer.param_groups[0].update(state.group)
     with torch.no_grad():
-        for name, parameter in factors.items():
-            parameter.copy_(state.tensors[f"factor/{name}"])
-            if f"step/{name}" in state.tensors:
-                # The step counter lives beside the parameter, as fused AdamW wants it.
-                optimizer.state[parameter] = {moment: state.tensors[f"{moment}/{name}"].to(parameter.device).clone() for moment in MOMENTS}
+        for key, tensor in state.tensors.items():
+            kind, _, name = key.partition("/")
+            if kind == "factor":
+                factors[name].copy_(tensor)
+            elif kind == "ema":
+                ema[name].copy_(tensor)
+            else:
+                # Also the step counter of fused AdamW lives beside the parameter.
+                optimizer.state[factors[name]][kind] = tensor.to(factors[name].device).clone()
+    for name, slots in state.numbers.items():
+        optimizer.state[factors[name]].update(slots)
 
 
 def save(path: Path, state: State) -> None:
     """Write a state as one file."""
-    about = {"step": state.step, "unfit": state.unfit, "scaler": state.scaler}
+    about = {
+        "step": state.step,
+        "unfit": state.unfit,
+        "scaler": state.scaler,
+        "optimizer": state.optimizer,
+        "numbers": state.numbers,
+        "group": state.group,
+    }
     path.write_bytes(serialize(state.tensors, {"decal_state": json.dumps(about, sort_keys=True)}))
 
 
@@ -64,7 +102,8 @@ def load(path: Path) -> State:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["decal_state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return State(int(about["step"]), int(about["unfit"]), tensors, about["scaler"])
+        counts = int(about["step"]), int(about["unfit"])
+        return State(*counts, tensors, about["scaler"], about["numbers"], about["group"], about["optimizer"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as problem:
         raise ProjectError(
             f"{path} cannot be read ({problem}).\nDelete it to go on from the checkpoint before, or begin anew with --new-run."

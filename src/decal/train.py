@@ -11,21 +11,22 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.tracking import get_available_trackers
-from diffusers.optimization import get_scheduler
 from torch import Tensor
 
-from decal import lora, objective, state
+from decal import lora, objective, optimizers, state
 from decal.bases import Base
 from decal.batches import Order, Sample, lowest_terms
 from decal.cache import Batch, Examples, to_device
 from decal.errors import DivergedError, SettingsError
 from decal.project import Run, sha256, staged_folder
 from decal.records import Checkpoint, Step
+from decal.schedule import Rate
 from decal.settings import Resolved, ResolvedTrain
 from decal.state import State
 
@@ -112,7 +113,10 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:
             loop.send()
             holdout_loss = loop.holdout()
             yield loop.read(late_blocks=0, holdout_loss=holdout_loss)
-            yield loop.save(holdout_loss)
+            checkpoint = loop.save(holdout_loss)
+            # Whoever takes it may draw with the denoiser, and should see what was saved.
+            with loop.average.shown():
+                yield checkpoint
         elif len(loop.block) == BLOCK_STEPS:
             loop.send()
             if steps := loop.read(late_blocks=1):
@@ -195,16 +199,23 @@ class _Loop:
         if self.accelerator.num_processes > 1:
             raise SettingsError("Several processes were launched; training runs in one.\nStart it with  decal train  alone.")
         parameters = list(self.factors.values())
-        self.adamw = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-        self.optimizer = self.accelerator.prepare_optimizer(self.adamw)
-        # diffusers' `constant` ignores warm-up steps.
-        name = "constant_with_warmup" if settings.schedule == "constant" and settings.warmup_steps else settings.schedule
-        schedule = get_scheduler(name, self.adamw, num_warmup_steps=settings.warmup_steps, num_training_steps=settings.steps)
-        self.rate: Callable[[int], float] = schedule.lr_lambdas[0]
+        self.optimizer = optimizers.make(settings, parameters, base.device)
+        self.stepped = self.accelerator.prepare_optimizer(self.optimizer)
+        self.rate = Rate(
+            settings.schedule,
+            peak=settings.learning_rate,
+            steps=settings.steps,
+            warmup_steps=settings.warmup_steps,
+            restarts=settings.restarts,
+            final_share=settings.final_rate,
+        )
+        self.average = optimizers.Average(self.factors, self.optimizer, settings.ema_decay)
+        if settings.gradient_checkpointing:
+            cast(Any, base.denoiser).enable_gradient_checkpointing()
         self.step = self.unfit = 0
         if task.resume is not None:
             self.step, self.unfit = task.resume.step, task.resume.unfit
-            state.restore(task.resume, self.factors, self.adamw)
+            state.restore(task.resume, self.factors, self.optimizer, self.average.ema)
             if self.accelerator.scaler is not None and task.resume.scaler:
                 self.accelerator.scaler.load_state_dict(task.resume.scaler)
         self.block: list[_Done] = []
@@ -217,28 +228,33 @@ class _Loop:
         settings = self.settings
         samples = self.order.at(self.step)
         # Drawn for the whole step and cut, so that accumulation changes nothing.
-        noise = objective.noise_for(settings.seed, self.shape, "noise", self.step)
+        noise = self._noise()
+        perturbed = noise
+        if settings.input_perturbation:
+            perturbed = noise + settings.input_perturbation * objective.noise_for(settings.seed, self.shape, "perturbation", self.step)
         posterior = objective.noise_for(settings.seed, self.shape, "posterior", self.step)
-        timesteps = objective.timesteps_for(settings.seed, len(samples), len(self.signal), "timesteps", self.step)
+        timesteps = self._timesteps(len(samples))
         losses = []
         for first in range(0, len(samples), settings.batch):
             part = slice(first, first + settings.batch)
             batch = self.task.train.batch(samples[part])
             latents = batch.mean + batch.std * self._on_device(posterior[part])
-            loss = self._losses(batch, latents, self._on_device(noise[part]), self._on_device(timesteps[part])).mean()
+            noises = self._on_device(noise[part]), self._on_device(perturbed[part])
+            loss = self._losses(batch, latents, noises, self._on_device(timesteps[part])).mean()
             self.accelerator.backward(loss / settings.accumulation)
             losses.append(loss.detach())
         loss = torch.stack(losses).mean()
         norm = self.accelerator.clip_grad_norm_(list(self.factors.values()), settings.max_grad_norm)
         is_unfit = (~(loss.isfinite() & norm.isfinite())).float()
-        rate = settings.learning_rate * self.rate(self.step - 1)
-        for group in self.adamw.param_groups:
+        rate = self.rate.at(self.step - 1)
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
         if self.accelerator.scaler is None:
-            # Fused AdamW leaves weights, moments and its step count alone where this is 1.
-            self.adamw.found_inf = is_unfit  # type: ignore[attr-defined]
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+            optimizers.skip_or_step(self.optimizer, self.stepped, is_unfit)
+        else:
+            self.stepped.step()
+        self.stepped.zero_grad()
+        self.average.follow(self.step)
         self.block.append(_Done(self.step, rate, torch.stack([loss.float(), norm.float(), is_unfit])))
 
     @torch.no_grad()
@@ -246,15 +262,16 @@ class _Loop:
         """Mean loss over the held-out pictures, the same noise and timesteps at every call; None where there are none."""
         examples = self.task.holdout
         losses = []
-        for place in range(HOLDOUT_TIMESTEPS if len(examples) else 0):
-            timestep = (2 * place + 1) * len(self.signal) // (2 * HOLDOUT_TIMESTEPS)
-            for first in range(0, len(examples), HOLDOUT_BATCH):
-                chosen = range(first, min(first + HOLDOUT_BATCH, len(examples)))
-                batch = examples.batch([Sample(index, False, False) for index in chosen])
-                # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
-                noise = [objective.noise_for(0, self.shape[1:], "holdout", examples.records[i].sha256, place) for i in chosen]
-                timesteps = torch.full((len(chosen),), timestep, device=self.base.device)
-                losses.append(self._losses(batch, batch.mean, self._on_device(torch.stack(noise)), timesteps, is_weighted=False))
+        with self.average.shown():
+            for place in range(HOLDOUT_TIMESTEPS if len(examples) else 0):
+                timestep = (2 * place + 1) * len(self.signal) // (2 * HOLDOUT_TIMESTEPS)
+                for first in range(0, len(examples), HOLDOUT_BATCH):
+                    chosen = range(first, min(first + HOLDOUT_BATCH, len(examples)))
+                    batch = examples.batch([Sample(index, False, False) for index in chosen])
+                    # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
+                    noise = [objective.noise_for(0, self.shape[1:], "holdout", examples.records[i].sha256, place) for i in chosen]
+                    timesteps = torch.full((len(chosen),), timestep, device=self.base.device)
+                    losses.append(self._measured(batch, self._on_device(torch.stack(noise)), timesteps))
         if not losses:
             return None
         mean = float(torch.cat(losses).mean())
@@ -315,7 +332,10 @@ class _Loop:
             "decal.base": self.base.name,
         }
         with staged_folder(target) as staged:
-            lora.save(staged / lora.PORTABLE_FILE, dict(self.factors), rank=settings.rank, alpha=settings.alpha, about=about)
+            with self.average.shown():
+                lora.save(
+                    staged / lora.PORTABLE_FILE, dict(self.factors), rank=settings.rank, alpha=settings.scale * settings.rank, about=about
+                )
             (staged / "state").mkdir()
             state.save(staged / "state" / STATE_FILE, self._state())
             hashes = sha256(staged / lora.PORTABLE_FILE), sha256(staged / "state" / STATE_FILE)
@@ -332,17 +352,49 @@ class _Loop:
         with staged_folder(self.task.run.stop_state.parent) as staged:
             state.save(staged / self.task.run.stop_state.name, self._state())
 
-    def _losses(self, batch: Batch, latents: Tensor, noise: Tensor, timesteps: Tensor, *, is_weighted: bool = True) -> Tensor:
-        """The loss of each sample, [B]."""
-        base, gamma = self.base, self.settings.min_snr_gamma
+    def _noise(self) -> Tensor:
+        """The noise of this step's samples, [B, C, h, w]."""
+        settings = self.settings
+        noise = objective.noise_for(settings.seed, self.shape, "noise", self.step)
+        if settings.pyramid_noise_levels:
+            discount, levels = settings.pyramid_noise_discount, settings.pyramid_noise_levels
+            noise = objective.pyramid_noise(noise, discount, levels, settings.seed, "pyramid", self.step)
+        if settings.noise_offset:
+            noise = objective.offset_noise(noise, settings.noise_offset, settings.seed, "offset", self.step)
+        return noise
+
+    def _timesteps(self, count: int) -> Tensor:
+        """The timesteps of this step's samples, [B]."""
+        seed, limit, what = self.settings.seed, len(self.signal), ("timesteps", self.step)
+        match self.settings.timesteps:
+            case "uniform":
+                return objective.timesteps_for(seed, count, limit, *what)
+            case "stratified":
+                return objective.stratified_timesteps(seed, count, limit, *what)
+            case "logit_normal":
+                return objective.logit_normal_timesteps(seed, count, limit, self.settings.timestep_mean, *what)
+
+    def _losses(self, batch: Batch, latents: Tensor, noises: tuple[Tensor, Tensor], timesteps: Tensor) -> Tensor:
+        """The loss to learn from of each sample, [B]. noises: what is to be found, and what is added."""
+        settings, prediction = self.settings, self.base.prediction
         signal = self.signal[timesteps]
-        noisy = objective.add_noise(latents, noise, signal)
-        with self.accelerator.autocast():
-            predicted = base.predict(noisy, timesteps, batch.conditioning)
-        losses = objective.loss_of(predicted, objective.target(latents, noise, signal, base.prediction), batch.mask)
-        if is_weighted and gamma is not None:
-            losses = losses * objective.min_snr_weight(signal, gamma, base.prediction)
+        predicted = self._predicted(batch, objective.add_noise(latents, noises[1], signal), timesteps)
+        losses = objective.loss_of(predicted, objective.target(latents, noises[0], signal, prediction), batch.mask, settings.huber)
+        if settings.min_snr_gamma is not None:
+            losses = losses * objective.min_snr_weight(signal, settings.min_snr_gamma, prediction)
+        if settings.debiased:
+            losses = losses * objective.debiased_weight(signal, prediction)
         return losses
+
+    def _measured(self, batch: Batch, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """The plain squared error of each sample, [B], whatever is learnt from; so runs can be compared by it."""
+        signal = self.signal[timesteps]
+        predicted = self._predicted(batch, objective.add_noise(batch.mean, noise, signal), timesteps)
+        return objective.loss_of(predicted, objective.target(batch.mean, noise, signal, self.base.prediction), batch.mask)
+
+    def _predicted(self, batch: Batch, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        with self.accelerator.autocast():
+            return self.base.predict(noisy, timesteps, batch.conditioning)
 
     def _on_device(self, tensor: Tensor) -> Tensor:
         return to_device(tensor, self.base.device)
@@ -371,4 +423,6 @@ class _Loop:
 
     def _state(self) -> State:
         scaler = self.accelerator.scaler
-        return state.take(self.step, self.unfit, self.factors, self.adamw, {} if scaler is None else scaler.state_dict())
+        return state.take(
+            self.step, self.unfit, self.factors, self.optimizer, {} if scaler is None else scaler.state_dict(), self.average.ema
+        )
