@@ -94,6 +94,7 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:
     settings = task.settings.train
     loop = _Loop(base, task)
     if task.resume is None:
+        held = loop.holdout()
         yield [
             Step(
                 step=0,
@@ -103,7 +104,8 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:
                 grad_norm=None,
                 learning_rate=0,
                 seconds=0,
-                holdout_loss=loop.holdout(),
+                holdout_loss=held.mean,
+                holdout_losses=held.each,
             )
         ]
     loop.restart_clock()
@@ -111,9 +113,9 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:
         loop.advance()
         if loop.step % settings.checkpoint_every == 0 or loop.step == settings.steps:
             loop.send()
-            holdout_loss = loop.holdout()
-            yield loop.read(late_blocks=0, holdout_loss=holdout_loss)
-            checkpoint = loop.save(holdout_loss)
+            held = loop.holdout()
+            yield loop.read(late_blocks=0, held=held)
+            checkpoint = loop.save(held.mean)
             # Whoever takes it may draw with the denoiser, and should see what was saved.
             with loop.average.shown():
                 yield checkpoint
@@ -174,6 +176,14 @@ class _Sent:
     numbers: Tensor
     seconds: float
     arrived: torch.cuda.Event | None
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The loss on the held-out pictures. mean: None where there are none or it is not finite. each: of a picture, over all timesteps."""
+
+    mean: float | None
+    each: tuple[float, ...] = ()
 
 
 class _Loop:
@@ -258,8 +268,8 @@ class _Loop:
         self.block.append(_Done(self.step, rate, torch.stack([loss.float(), norm.float(), is_unfit])))
 
     @torch.no_grad()
-    def holdout(self) -> float | None:
-        """Mean loss over the held-out pictures, the same noise and timesteps at every call; None where there are none."""
+    def holdout(self) -> _Held:
+        """Loss on the held-out pictures, with the same noise and timesteps at every call."""
         examples = self.task.holdout
         losses = []
         with self.average.shown():
@@ -273,14 +283,14 @@ class _Loop:
                     timesteps = torch.full((len(chosen),), timestep, device=self.base.device)
                     losses.append(self._measured(batch, self._on_device(torch.stack(noise)), timesteps))
         if not losses:
-            return None
+            return _Held(None)
         mean = float(torch.cat(losses).mean())
         if not math.isfinite(mean):
             logger.warning('the held-out loss at step %d is not finite; if it stays so, train.precision = "fp32" may help', self.step)
-            return None
-        return mean
+            return _Held(None)
+        return _Held(mean, tuple(torch.cat(losses).reshape(HOLDOUT_TIMESTEPS, -1).mean(dim=0).tolist()))
 
-    def read(self, *, late_blocks: int, holdout_loss: float | None = None) -> list[Step]:
+    def read(self, *, late_blocks: int, held: _Held | None = None) -> list[Step]:
         """The steps of all blocks that were sent but the newest `late_blocks`, the last of them with the hold-out loss.
 
         Raises DivergedError when too many steps in a row were not finite.
@@ -293,8 +303,8 @@ class _Loop:
                 sent.arrived.synchronize()
             for done, (loss, norm, is_unfit) in zip(sent.block, sent.numbers.tolist(), strict=True):
                 steps.append(self._step(done, loss, norm, is_skipped=bool(is_unfit), seconds=sent.seconds))
-        if steps and holdout_loss is not None:
-            steps[-1] = steps[-1].model_copy(update={"holdout_loss": holdout_loss})
+        if steps and held is not None:
+            steps[-1] = steps[-1].model_copy(update={"holdout_loss": held.mean, "holdout_losses": held.each})
         return steps
 
     def restart_clock(self) -> None:
