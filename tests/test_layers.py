@@ -20,16 +20,17 @@ ORDER = """
     grid sheets
     scores compare
     doctor
-    grammar language descriptions
+    grammar language descriptions suite
     runs
     bases batches objective optimizers lora cache state train generate
-    vision captioners
+    vision embedders captioners
+    viewing judging
     gallery candidates overview
     workflow
     progress cli
 """.split()
 # Rooms that may import torch and the Hugging Face stack.
-TORCH = {"bases", "objective", "optimizers", "lora", "cache", "state", "train", "generate", "vision", "captioners"}
+TORCH = {"bases", "objective", "optimizers", "lora", "cache", "state", "train", "generate", "vision", "embedders", "captioners"}
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate"}
 
 

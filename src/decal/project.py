@@ -67,6 +67,21 @@ class Run:
         return self.folder / "validation.jsonl"
 
     @property
+    def suite(self) -> Path:
+        """What checkpoints are compared on: a `Suite`."""
+        return self.folder / "suite.json"
+
+    @property
+    def scores(self) -> Path:
+        """What every measure says of every picture: `Score` records."""
+        return self.folder / "scores.jsonl"
+
+    @property
+    def verdict(self) -> Path:
+        """Which checkpoint to keep: a `Verdict`."""
+        return self.folder / "verdict.json"
+
+    @property
     def stop_state(self) -> Path:
         """The file to go on from after a stop between checkpoints."""
         return self.folder / "stopped" / "state.safetensors"
@@ -310,6 +325,26 @@ def read_json(path: Path) -> dict[str, object]:
         raise ProjectError(f"{path} cannot be read ({problem}).\nMove its folder away to begin anew.") from problem
     assert isinstance(value, dict), f"{path} holds one JSON object"
     return value
+
+
+def read_record(path: Path, kind: type[Any_Line]) -> Any_Line | None:
+    """The one record of a JSON file; None where there is no file. Raises ProjectError where it cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        return kind.model_validate(read_json(path), strict=False)
+    except ValidationError as problem:
+        raise ProjectError(
+            f"{path} is not a {kind.__name__} record ({problem.errors()[0]['msg']}).\n"
+            "It was edited or written by another version of decal; move it away, and it is made anew."
+        ) from problem
+
+
+def write_record(path: Path, record: BaseModel) -> None:
+    """Write one record as a JSON file that a person can read, unless the same bytes are there already."""
+    data = (json.dumps(record.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
+    if not path.exists() or path.read_bytes() != data:
+        write_bytes(path, data)
 
 
 def sync(path: Path) -> None:

@@ -13,6 +13,7 @@ Split = Literal["train", "holdout"]
 Role = Literal["objective", "guardrail", "information", "skipped"]
 Place = Literal["chosen", "tied", "open", "beaten", "rejected", "dropped", "broken"]
 Outcome = Literal["winner", "tie", "undecided", "none"]
+Group = Literal["own", "new subject", "new combination", "in-domain"]
 
 
 class Line(BaseModel):
@@ -79,6 +80,7 @@ class Step(Line):
     loss: mean over the batch; None at step 0 and where it was not finite. grad_norm: before clipping; None likewise.
     is_skipped: the loss or the gradient was not finite, and the weights were left alone.
     holdout_loss: mean over the held-out pictures on fixed noise and timesteps; None where it was not measured.
+    holdout_losses: the same of each held-out picture, in the order of the run's `dataset.jsonl`; empty where it was not measured.
     seconds: wall time of the step, without drawing and saving.
     """
 
@@ -91,6 +93,7 @@ class Step(Line):
     seconds: float
     is_skipped: bool = False
     holdout_loss: float | None = None
+    holdout_losses: tuple[float, ...] = ()
 
 
 class Checkpoint(Line):
@@ -133,6 +136,7 @@ class Generation(Line):
     """One drawn picture.
 
     fingerprint: of the cell, the base and the adapter's bytes. file: relative to the run. seconds: the picture's share of its batch.
+    is_broken: what came out is not finite, so the file shows nothing.
     """
 
     cell: Cell
@@ -140,6 +144,7 @@ class Generation(Line):
     file: str
     sha256: str
     seconds: float
+    is_broken: bool = False
 
 
 class Description(Line):
@@ -183,6 +188,70 @@ class Pick(Line):
     description: int
     numbers: tuple[int, ...]
     seen: int
+
+
+class SuitePrompt(Line):
+    """One prompt that checkpoints are compared on.
+
+    text: what is drawn. scored: the same without keyword, kind and style words, for models that hold pictures against text.
+    group: own where it stands in `compare_prompts.txt`; else what it asks for, a subject or a combination that no caption shows, or a
+    subject of the captions in another state.
+    """
+
+    text: str
+    scored: str
+    group: Group
+
+
+class Reference(Line):
+    """One of the user's pictures, which drawn ones are compared with. file: relative to `dataset/`. sha256: of its bytes."""
+
+    file: str
+    sha256: str
+    caption: str
+    split: Split
+
+
+class Rival(Line):
+    """A checkpoint that is compared. sha256: of its portable file."""
+
+    checkpoint: int
+    sha256: str
+
+
+class Suite(Line):
+    """What checkpoints are compared on; `suite.json`, written before anything is scored.
+
+    frozen: UTC, ISO 8601. prompts: in the order in which they are drawn. drift_probe: prompts without the keyword; copy_probe: training
+    captions; both are drawn with probe_seeds. seeds: of the checkpoints. base_seeds: of the base; begins with seeds. fresh_seeds: to
+    measure the chosen one again. strength: of the LoRA. ground, fit: how references become square. base: its name; base_sha256: of its
+    files. embedder: its name and the hash of its weights. reader: the same of the model that holds pictures against text; None without.
+    """
+
+    frozen: str
+    prompts: tuple[SuitePrompt, ...]
+    drift_probe: tuple[str, ...]
+    copy_probe: tuple[str, ...]
+    seeds: tuple[int, ...]
+    base_seeds: tuple[int, ...]
+    fresh_seeds: tuple[int, ...]
+    probe_seeds: tuple[int, ...]
+    guidance: float
+    strength: float
+    sampler: Literal["ddim", "euler", "dpm++"]
+    steps: int
+    negative: str
+    width_px: int
+    height_px: int
+    ground: str
+    fit: Literal["pad", "crop"]
+    references: tuple[Reference, ...]
+    rivals: tuple[Rival, ...]
+    base: str
+    base_sha256: str
+    embedder: str
+    reader: str | None
+    versions: dict[str, str]
 
 
 class Score(Line):
@@ -275,15 +344,37 @@ class Fresh(Line):
     high: float
 
 
+class Trial(Line):
+    """What a checkpoint is worth at one guidance and strength of the LoRA, on the first prompts of the suite.
+
+    style, adherence: scaled, None where they were not measured. low, high: 95 % interval of the utility. better: by how much it is above
+    the suite's own guidance and strength; None for these. complaints: of guardrails.
+    """
+
+    checkpoint: int
+    guidance: float
+    strength: float
+    pictures: int
+    utility: float
+    low: float
+    high: float
+    style: float | None
+    adherence: float | None
+    better: Gap | None
+    complaints: tuple[str, ...]
+
+
 class Verdict(Line):
-    """Which checkpoint to keep.
+    """Which checkpoint to keep; `verdict.json`.
 
     outcome: winner where all others are beaten or rejected; tie where others are as good as far as it matters; undecided where the pictures
     cannot tell; none where no checkpoint is fit. checkpoint: the one to keep, the best guess of an undecided comparison; None for none.
     best: of the highest utility. earliest: within min(1 standard error, delta) of it. tied, open: the others that are not beaten.
     runner_up, lead: the best of the others that were not rejected, and how far it is behind. prompts_needed: how many more would decide,
     None where nothing is open or prompts alone cannot. reason: sentences; next: what to do, with the command. picks: with other weights or
-    without one measure. prompts, seeds, references: how many. resamples, seed: of the bootstrap.
+    without one measure. prompts, seeds, references: how many. resamples, seed: of the bootstrap. trials: other guidances and strengths;
+    guidance, strength: what to draw the chosen one with, None where nothing was tried; guidances: the lowest and the highest at which
+    it is about as good. suite: fingerprint of what was compared; made_of: of that and of every picture.
     """
 
     outcome: Outcome
@@ -307,3 +398,9 @@ class Verdict(Line):
     references: int
     resamples: int
     seed: int
+    trials: tuple[Trial, ...] = ()
+    guidance: float | None = None
+    strength: float | None = None
+    guidances: tuple[float, float] | None = None
+    suite: str = ""
+    made_of: str = ""
