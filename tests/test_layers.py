@@ -22,7 +22,7 @@ ORDER = """
     doctor
     grammar language descriptions suite
     runs
-    bases batches objective optimizers lora cache state train generate
+    bases adapters batches objective optimizers lora cache state train generate
     vision embedders captioners
     viewing judging
     gallery candidates overview
@@ -30,7 +30,7 @@ ORDER = """
     progress cli
 """.split()
 # Rooms that may import torch and the Hugging Face stack.
-TORCH = {"bases", "objective", "optimizers", "lora", "cache", "state", "train", "generate", "vision", "embedders", "captioners"}
+TORCH = {"bases", "adapters", "objective", "optimizers", "lora", "cache", "state", "train", "generate", "vision", "embedders", "captioners"}
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate"}
 
 

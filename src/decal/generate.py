@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from decal import lora
+from decal.adapters import Swapper, read
 from decal.bases import Base, Conditioning
 from decal.cache import to_pixels
 from decal.errors import BaseModelError
@@ -38,18 +38,21 @@ def generate(
 ) -> Iterator[Drawn]:
     """Draw cells, grouped so that each adapter is put on once.
 
-    adapters: checkpoint step -> portable LoRA file, for every step but 0. images: sha256 -> RGB picture, for image-to-image cells.
+    adapters: checkpoint step -> LoRA file of any tool, for every step but 0. images: sha256 -> RGB picture, for image-to-image cells.
     batch: pictures at a time, > 0. Raises AdapterError where a file is damaged or does not fit, and BaseModelError where a picture is not
     finite.
     """
-    swapper = lora.Swapper(base.denoiser)
+    swapper = Swapper(base.parts)
     texts: dict[str, Conditioning] = {}
     try:
         for (step, strength), group in groupby(sorted(cells, key=_adapter), key=_adapter):
-            swapper.put_on(lora.load(adapters[step]) if step else {}, strength)
-            yield from _draw_all(base, list(group), texts, images, batch)
+            adapter = read(adapters[step], base.parts) if step else None
+            swapper.put_on(adapter, strength)
+            # An adapter that changes the text encoder has texts of its own.
+            known = {} if adapter is not None and adapter.changes_text else texts
+            yield from _draw_all(base, list(group), known, images, batch)
     finally:
-        swapper.put_on({}, 0.0)
+        swapper.put_on(None, 0.0)
 
 
 def generate_live(base: Base, cells: Sequence[Cell], *, batch: int) -> Iterator[Drawn]:

@@ -37,6 +37,10 @@ class Base(Protocol):
     def denoiser(self) -> nn.Module:
         """The network that a LoRA is attached to; loaded at first use."""
 
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        """What an adapter may change, by its name in diffusers: unet, text_encoder; loaded at first use."""
+
     def targets(self, which: Literal["attention", "all"]) -> list[str]:
         """Ends of the names of the denoiser's layers that get a LoRA."""
 

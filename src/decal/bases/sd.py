@@ -6,7 +6,7 @@ loaded at first use. Prediction type, zero terminal SNR and the noise schedule a
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -68,6 +68,10 @@ class StableDiffusion:
     @cached_property
     def denoiser(self) -> nn.Module:
         return cast(nn.Module, self._load(UNet2DConditionModel, "unet", self.dtype))
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        return {"unet": self.denoiser, "text_encoder": self._text[1]}
 
     @cached_property
     def _vae(self) -> Any:

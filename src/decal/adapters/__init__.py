@@ -1,0 +1,17 @@
+"""LoRA files of any tool, in and out, and on a base and off it again.
+
+`read` takes what diffusers, peft, kohya's sd-scripts, LyCORIS, OneTrainer, ai-toolkit, SimpleTuner and ComfyUI write and fits it to the
+base at hand; `write` gives the forms of diffusers, kohya and ComfyUI. What changes weights is held as just that, so LoHa, LoKr and DoRA
+are drawn with as exactly as plain LoRA, although only plain LoRA is trained.
+"""
+
+from decal.adapters.layers import Layer, Role
+from decal.adapters.names import Parts, layers, original_names
+from decal.adapters.reading import Adapter, read, read_tensors
+from decal.adapters.swapping import Swapper
+from decal.adapters.writing import Form, Written, folded, padded, to_bytes, to_form, write
+
+__all__ = [
+    "Adapter", "Form", "Layer", "Parts", "Role", "Swapper", "Written",
+    "folded", "layers", "original_names", "padded", "read", "read_tensors", "to_bytes", "to_form", "write",
+]  # fmt: skip
