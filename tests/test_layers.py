@@ -21,6 +21,7 @@ ORDER = """
     scores compare
     doctor
     grammar language descriptions suite
+    posts
     runs
     bases adapters batches objective optimizers lora cache state train generate
     vision embedders captioners

@@ -139,6 +139,11 @@ class Project:
         return self.folder / "picks.jsonl"
 
     @property
+    def posts(self) -> Path:
+        """What was made of a table of posts, in shards; not there in other projects."""
+        return self.folder / "posts"
+
+    @property
     def cache(self) -> Path:
         return self.folder / "cache"
 

@@ -404,3 +404,84 @@ class Verdict(Line):
     guidances: tuple[float, float] | None = None
     suite: str = ""
     made_of: str = ""
+
+
+PostStatus = Literal["kept", "empty", "faulty"]
+Side = Literal["train", "unseen account", "unseen time", "apart"]
+Engagement = Literal["low", "medium", "high"]
+
+
+class PostMedia(Line):
+    """A picture that hangs on a post, or the still of a film. url: as the table has it, not opened yet."""
+
+    kind: Literal["photo", "video", "gif"]
+    url: str
+
+
+class Post(Line):
+    """One row of a table of posts; a line of `posts/rows/`.
+
+    number: of the row, from 1. status: kept; empty where it says nothing; faulty where the row cannot be read. notes: what is odd, as
+    `likes: negative`. original: the text as it stood. text: its words, without hashtags at the end, which are in hashtags, as words.
+    emoji: by name. language: two letters, or und. is_company_doubtful: the inferred company is only a small part of the account's name.
+    date: ISO 8601 in UTC; None, like likes, where it makes no sense.
+    """
+
+    number: int
+    id: str
+    status: PostStatus
+    notes: tuple[str, ...]
+    original: str
+    text: str = ""
+    hashtags: tuple[str, ...] = ()
+    emoji: tuple[str, ...] = ()
+    language: str = "und"
+    account: str = ""
+    company: str = ""
+    is_company_doubtful: bool = False
+    date: str | None = None
+    likes: int | None = None
+    media: tuple[PostMedia, ...] = ()
+
+
+class PostTable(Line):
+    """The table that posts come from; `posts/import.json`.
+
+    where: as it was named. columns: its own name of each column that was understood. begun: when the first import began, ISO 8601; later
+    dates are in the future. rows: None until all were read.
+    """
+
+    where: str
+    kind: str
+    sha256: str
+    columns: dict[str, str]
+    begun: str
+    rows: int | None = None
+
+
+class PostPlace(Line):
+    """Where a post stands among all; a line of `posts/places/`.
+
+    side: trained on; kept out because its account or its time is unseen; or apart, because it nearly repeats one that is kept out.
+    alike: number of the first post that it nearly repeats, its own where it is the first. engagement: its likes among those of its own
+    account; None where the account has too few posts in training.
+    """
+
+    number: int
+    side: Side
+    alike: int
+    engagement: Engagement | None = None
+
+
+class Shard(Line):
+    """A part of a stage of posts that is whole: `NNNNN.json` beside `NNNNN.jsonl`.
+
+    input_sha256: of what it was made from. config_sha256: of how. sha256: of its lines. counts: what is worth counting in them.
+    """
+
+    shard: int
+    rows: int
+    input_sha256: str
+    config_sha256: str
+    sha256: str
+    counts: dict[str, int]

@@ -162,6 +162,29 @@ class LanguageSettings(Section):
     temperature: float = Field(0.8, ge=0, le=2, description="0 for the likeliest words, higher for more variety.")
 
 
+class PostsSettings(Section):
+    """How posts become prompts."""
+
+    writer: Literal["grammar", "seed", "llm"] = Field(
+        "grammar",
+        description="grammar (the built-in rules), llm (the model of [language]) or seed (the post in one fixed sentence, to compare).",
+    )
+    goal: Literal["auto", "announce", "promo", "event", "greeting", "mood", "plain"] = Field(
+        "auto", description="What the pictures are to do for the post; auto reads it from each post."
+    )
+    medium: str = Field("", max_length=80, description='What kind of picture is asked for, such as "product photograph"; empty: not said.')
+    conditions: tuple[Literal["brand", "engagement"], ...] = Field(
+        ("brand",),
+        description="What every prompt ends with, whatever is cut: brand (colours and look of brands.csv), engagement (how a post did "
+        "among those of its own account; only a LoRA that was trained with it knows what that means).",
+    )
+    aim: Literal["low", "medium", "high"] = Field("high", description="With the condition engagement: what new posts are drawn for.")
+    negative: str = Field(
+        "text, letters, words, watermark, logo, signature", max_length=300, description="What pictures of posts steer away from."
+    )
+    seed: Seed = Field(0, description="Decides which accounts are kept out of training.")
+
+
 class TrainSettings(Section):
     """How the LoRA is trained."""
 
@@ -275,6 +298,7 @@ class Settings(Section):
     grid: GridSettings = GridSettings()
     describe: DescribeSettings = DescribeSettings()
     language: LanguageSettings = LanguageSettings()
+    posts: PostsSettings = PostsSettings()
 
     @model_validator(mode="after")
     def _contradictions(self) -> "Settings":
@@ -335,6 +359,7 @@ def _language_problems(settings: Settings) -> list[str]:
         problems.append(f'caption.captioner must be names, endpoint, local or module:Name (it is "{settings.caption.captioner}").')
     for name, needs in {
         "describe.theme": bool(settings.describe.theme),
+        'posts.writer = "llm"': settings.posts.writer == "llm",
         'caption.captioner = "endpoint"': settings.caption.captioner == "endpoint",
     }.items():
         if needs and not language.endpoint:
@@ -455,7 +480,7 @@ def resolve(settings: Settings, pictures: int) -> Resolved:
             f"train.warmup_steps ({train.warmup_steps}) is larger than the {counted(steps, 'step')} of this training.\nLower it."
         )
     rank = train.rank or preset.rank
-    table = settings.model_dump(exclude={"describe", "language"})
+    table = settings.model_dump(exclude={"describe", "language", "posts"})
     _fill(table["data"], resolution=preset.resolution)
     _fill(
         table["train"],
@@ -549,6 +574,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "grid": GridSettings,
     "describe": DescribeSettings,
     "language": LanguageSettings,
+    "posts": PostsSettings,
 }
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # A batch of photographs of 5 MB is 40 MB.
 BATCH_ROWS = 8
+# Rows without pictures are small.
+PLAIN_ROWS = 500
 BUFFER_BYTES = 2**20
 # The description at the end of a file; 300,000 rows in groups of 100 need less than 10 MiB.
 MAX_FOOTER_BYTES = 64 * 2**20
@@ -38,7 +40,7 @@ def main() -> None:
     shards, where = [Shard(**shard) for shard in order["shards"]], str(order["where"])
     try:
         with hub.said(where) if any(shard.is_far for shard in shards) else nullcontext():
-            _send_all(shards, where)
+            (_send_all if order["has_pictures"] else _send_plain)(shards, where)
     except DataError as problem:
         _send({"error": str(problem)})
     except BrokenPipeError:
@@ -61,6 +63,19 @@ def _send_all(shards: Sequence[Shard], where: str) -> None:
         name = _name(item.file, picture, number)
         size = None if picture is None else len(picture)
         _send({"file": name, "row": item.row, "is_unopened": is_unopened, "size": size}, picture or b"")
+    _send({"end": True})
+
+
+def _send_plain(shards: Sequence[Shard], where: str) -> None:
+    """A description of the plain columns, then their rows, many a line, then the end."""
+    for place, shard in enumerate(shards):
+        with _reading(shard) as file:
+            columns = [field.name for field in file.schema_arrow if _is_plain(field.type)]
+            if place == 0:
+                _send({"columns": columns})
+            for batch in file.iter_batches(batch_size=PLAIN_ROWS, columns=columns, use_threads=False):
+                values = {name: _values(batch.column(name)) for name in columns}
+                _send({"rows": [{name: column[row] for name, column in values.items()} for row in range(batch.num_rows)]})
     _send({"end": True})
 
 
@@ -98,14 +113,6 @@ def _plan(schema: "pa.Schema", where: str, told: Told) -> _Plan:
     def is_picture(kind: "pa.DataType") -> bool:
         return is_binary(kind) or (types.is_struct(kind) and any(field.name == "bytes" and is_binary(field.type) for field in kind))
 
-    def is_plain(kind: "pa.DataType") -> bool:
-        if types.is_list(kind) or types.is_large_list(kind):
-            return bool(types.is_string(kind.value_type) or types.is_large_string(kind.value_type))
-        tests = (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean, types.is_date)
-        return any(test(kind) for test in (*tests, types.is_timestamp, types.is_null)) or (
-            types.is_dictionary(kind) and is_plain(kind.value_type)
-        )
-
     pictures = [field.name for field in schema if is_picture(field.type)]
     if not pictures:
         kinds = ", ".join(f"{field.name} ({str(field.type)[:30]})" for field in list(schema)[:20])
@@ -114,11 +121,23 @@ def _plan(schema: "pa.Schema", where: str, told: Told) -> _Plan:
             "for a table of paths write a .csv or .jsonl beside the pictures."
         )
     chosen = next((name for name in PICTURE_COLUMNS if name in pictures), pictures[0])
-    others = tuple(field.name for field in schema if field.name != chosen and is_plain(field.type))
+    others = tuple(field.name for field in schema if field.name != chosen and _is_plain(field.type))
     left = [name for name in schema.names if name != chosen and name not in others]
     if left:
         told.notes.append(f"pictures come from column {chosen}; left out, because a line cannot hold them: {', '.join(left[:8])}")
     return _Plan(chosen, types.is_struct(schema.field(chosen).type), others)
+
+
+def _is_plain(kind: "pa.DataType") -> bool:
+    """Whether JSON can hold the values of a column."""
+    import pyarrow.types as types
+
+    if types.is_list(kind) or types.is_large_list(kind):
+        return bool(types.is_string(kind.value_type) or types.is_large_string(kind.value_type))
+    tests = (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean, types.is_date)
+    return any(test(kind) for test in (*tests, types.is_timestamp, types.is_null)) or (
+        types.is_dictionary(kind) and _is_plain(kind.value_type)
+    )
 
 
 def _rows(shard: Shard, plan: _Plan, description: Any) -> Iterator[tuple[Item, bool]]:

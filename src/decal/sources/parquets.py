@@ -30,6 +30,20 @@ def read(shards: Sequence[Shard], where: str, *, licence: str | None = None) -> 
     return Opened("parquet", where, items, told, licence=licence or head["licence"], columns=tuple(head["columns"]))
 
 
+def read_rows(shards: Sequence[Shard], where: str) -> tuple[tuple[str, ...], Iterator[dict[str, object]]]:
+    """The names of the plain columns, and every row of them, without pictures. Raises DataError as `read` does."""
+    require()
+    frames = _frames(shards, where, has_pictures=False)
+    head, _ = next(frames)
+
+    def rows() -> Iterator[dict[str, object]]:
+        with contextlib.closing(frames):  # type: ignore[type-var]
+            for frame, _ in frames:
+                yield from frame["rows"]
+
+    return tuple(head["columns"]), rows()
+
+
 def require() -> None:
     """Raise DataError where pyarrow is not installed."""
     try:
@@ -47,15 +61,16 @@ def _items(frames: Iterator[tuple[dict[str, Any], bytes | None]], told: Told) ->
             yield Item(head["file"], picture, row=head["row"])
 
 
-def _frames(shards: Sequence[Shard], where: str) -> Iterator[tuple[dict[str, Any], bytes | None]]:
+def _frames(shards: Sequence[Shard], where: str, *, has_pictures: bool = True) -> Iterator[tuple[dict[str, Any], bytes | None]]:
     """What the child sends: a description of the source, then a row at a time with its picture. Raises DataError where it fails."""
     command = [sys.executable, "-m", "decal.sources.arrow"]
+    order = {"where": where, "shards": [asdict(shard) for shard in shards], "has_pictures": has_pictures}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         try:
             assert child.stdin is not None, "it is a pipe"
             assert child.stdout is not None, "it is a pipe"
             with contextlib.suppress(BrokenPipeError):
-                child.stdin.write(json.dumps({"where": where, "shards": [asdict(shard) for shard in shards]}).encode())
+                child.stdin.write(json.dumps(order).encode())
                 child.stdin.close()
             while (frame := _frame(child.stdout)) is not None and "end" not in frame[0]:
                 if "error" in frame[0]:

@@ -10,6 +10,7 @@ from decal.workflow.choosing import compare
 from decal.workflow.data import Captioned, caption, check, edit, export_dataset, undo_edit, write_txt
 from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
+from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.training import train
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "Captioned",
     "Choice",
     "Order",
+    "PostOrder",
     "Wish",
+    "begin_posts",
     "caption",
     "check",
     "compare",
@@ -29,6 +32,7 @@ __all__ = [
     "draw_grid",
     "edit",
     "export_dataset",
+    "import_posts",
     "new",
     "pick",
     "run",

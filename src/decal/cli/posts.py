@@ -1,0 +1,55 @@
+"""Commands for tables of posts: posts import, plan, media, build, draw, demo."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated
+
+import typer
+
+from decal.cli.options import STOP, Changes, Json, say_next, show_work
+from decal.errors import SettingsError
+
+app = typer.Typer(
+    help="From a table of posts to prompts, a data set, and pictures for new posts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Columns = Annotated[
+    list[str],
+    typer.Option("--column", metavar="content=NAME", help="What a column is called, where it has no usual name; may be repeated."),
+]
+
+
+@app.command("import")
+def import_(
+    table: Annotated[Path, typer.Argument(help="The table: .csv, .tsv, .jsonl, .xlsx or .parquet.")],
+    folder: Annotated[Path | None, typer.Argument(metavar="[PROJECT]", help="The project; one beside the table where left out.")] = None,
+    column: Columns = [],  # noqa: B006
+    keyword: Annotated[str, typer.Option(help="A new project: the word that will call the style of the account or brand.")] = "",
+    base: Annotated[str, typer.Option(help="A new project: mini, sd1.5, sd2.1, sd2.1-base, a hub id or a folder.")] = "mini",
+    changes: Changes = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Read a table of posts: text, date, likes, account, media and company; says what is odd and what may be trained on."""
+    from decal import workflow
+
+    at = table.with_suffix("") if folder is None else folder
+    order = workflow.PostOrder(table, named_columns(column), base, keyword)
+    if not table.is_file():
+        raise SettingsError(f"{table} is not a file.\nName a table of posts, such as  decal posts import posts.csv")
+    workflow.begin_posts(at, order)
+    show_work(at, changes, lambda one, settings: workflow.import_posts(one, settings, order, STOP), json)
+    say_next(f"decal posts plan {quote(str(at))}", json)
+
+
+def named_columns(given: list[str]) -> dict[str, str]:
+    """What `--column` says, as `{"content": "tweet_text"}`."""
+    named = {}
+    for one in given:
+        column, equals, name = one.partition("=")
+        if not equals or not column.strip() or not name.strip():
+            raise SettingsError(f"--column {one!r} is not of the form content=tweet_text.")
+        named[column.strip()] = name.strip()
+    return named

@@ -1,0 +1,97 @@
+"""What an import found: rows, notes, languages, media, companies, repeats and sides, as lines to print, as JSON, and as a table to mend."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from decal.records import Post, PostPlace
+from decal.wording import counted, printable
+
+# How many of each are told; the file has all.
+TOLD = 8
+
+
+@dataclass
+class Report:
+    """Counts over the posts that were added."""
+
+    rows: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    media: Counter[str] = field(default_factory=Counter)
+    accounts: Counter[str] = field(default_factory=Counter)
+    doubtful: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sides: Counter[str] = field(default_factory=Counter)
+    engagement: Counter[str] = field(default_factory=Counter)
+    repeats: int = 0
+    repeated_ids: int = 0
+    _ids: set[int] = field(default_factory=set)
+
+    def add(self, posts: Iterable[Post]) -> None:
+        """More posts."""
+        for post in posts:
+            self.rows += 1
+            self.statuses[post.status] += 1
+            self.notes.update(note if len(note) < 60 else note[:60] for note in post.notes)
+            if post.status == "faulty":
+                continue
+            known = hash(post.id)
+            self.repeated_ids += known in self._ids
+            self._ids.add(known)
+            self.accounts[post.account] += 1
+            if post.status == "kept":
+                self.languages[post.language] += 1
+            self.media[post.media[0].kind if post.media else "none"] += 1
+            if post.is_company_doubtful:
+                self.doubtful[post.account, post.company] += 1
+
+    def place(self, places: Sequence[PostPlace]) -> None:
+        """Where the posts stand."""
+        self.repeats = sum(place.alike != place.number for place in places)
+        self.sides = Counter(place.side for place in places)
+        self.engagement = Counter(place.engagement or "not known" for place in places)
+
+    def lines(self) -> list[str]:
+        """What a person wants to know, in a few lines."""
+        lines = [
+            f"{counted(self.rows, 'row')} read: {self.statuses['kept']:,} kept, {self.statuses['empty']:,} that say nothing, "
+            f"{self.statuses['faulty']:,} faulty; {counted(len(self.accounts), 'account')}"
+        ]
+        lines += [f"  {count:>9,}  {printable(note)}" for note, count in self.notes.most_common(TOLD)]
+        lines.append(f"  {self.repeats:>9,}  nearly repeat an earlier post; {self.repeated_ids:,} have the id of another")
+        lines.append(f"  languages  {_listed(self.languages)}")
+        lines.append(f"  media      {_listed(self.media)}")
+        lines.append(f"  sides      {_listed(self.sides)}")
+        lines.append(f"  engagement within the account  {_listed(self.engagement)}")
+        if self.doubtful:
+            told = ", ".join(f"{printable(account)} as {printable(company)}" for (account, company), _ in self.doubtful.most_common(3))
+            lines.append(
+                f"  {sum(self.doubtful.values()):>9,}  of a doubtful company ({told});\n"
+                "             mend posts/companies-doubtful.csv, save it as posts/companies.csv, and import again"
+            )
+        return lines
+
+    def doubtful_csv(self) -> str:
+        """The accounts whose company is doubtful, to be mended and saved as `companies.csv`."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["username", "company", "posts"])
+        writer.writerows((account, company, count) for (account, company), count in self.doubtful.most_common())
+        return text.getvalue()
+
+    def to_json(self) -> str:
+        """All counts as one JSON object."""
+        counts = ("statuses", "notes", "languages", "media", "sides", "engagement")
+        table: dict[str, object] = {name: dict(getattr(self, name).most_common()) for name in counts}
+        table |= {"rows": self.rows, "accounts": len(self.accounts), "repeats": self.repeats, "repeated_ids": self.repeated_ids}
+        table["doubtful_companies"] = sum(self.doubtful.values())
+        return json.dumps(table, sort_keys=True, ensure_ascii=False, indent=1)
+
+
+def _listed(counts: Counter[str]) -> str:
+    told = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(TOLD))
+    return told + (f", {len(counts) - TOLD} more" if len(counts) > TOLD else "")

@@ -1,0 +1,166 @@
+"""From a table of posts to prompts, a data set, and pictures for new posts."""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from decal import project
+from decal.errors import DataError, ProjectError, SettingsError
+from decal.events import Event, Progress, Stop, Told, stop_if
+from decal.posts import reading, tables
+from decal.posts.report import Report
+from decal.posts.shards import ROWS, Stage
+from decal.posts.sides import Sides
+from decal.presets import as_folder, base_preset
+from decal.project import Project
+from decal.records import Post, PostTable, Shard
+from decal.settings import Settings, parse, to_toml
+from decal.wording import counted
+
+logger = logging.getLogger(__name__)
+
+# Raised whenever a row would be read otherwise than before.
+READING = 1
+
+
+@dataclass(frozen=True)
+class PostOrder:
+    """What posts are imported. columns: those that are called otherwise, as `{"content": "tweet_text"}`."""
+
+    table: Path
+    columns: Mapping[str, str]
+    model: str = "mini"
+    keyword: str = ""
+
+
+def begin_posts(folder: Path, order: PostOrder) -> Project:
+    """The project in a folder, made where there is none. Raises SettingsError where the base or the keyword cannot be."""
+    at = Project(folder)
+    if at.settings.exists():
+        return at
+    if folder.is_file():
+        raise SettingsError(f"{folder} is a file.\nName a folder for the project.")
+    template = "{keyword} style sticker of {subject}" if order.model == "mini" else "{subject}, {keyword} style"
+    table: dict[str, dict[str, object]] = {
+        "base": {"model": str(as_folder(order.model) or order.model)},
+        # Pictures of posts carry lettering and logos, which must not be mirrored.
+        "data": {"flip": False, "faulty": "leave out"},
+        "caption": {"keyword": order.keyword, "kind_words": [], "template": template if order.keyword else _without_keyword(template)},
+        "posts": {"writer": "grammar"},
+    }
+    parse(table, where="decal posts import")
+    base_preset(order.model)
+    project.write_text(at.settings, to_toml(table))
+    return at
+
+
+def import_posts(at: Project, settings: Settings, order: PostOrder, stop: Stop) -> Iterator[Event]:
+    """Read a table of posts into the project, a shard at a time, and say where each may be used.
+
+    Shards that are there are not read again; where the map of companies changed, all are. Raises DataError where the table cannot be read,
+    and ProjectError where the project holds another one.
+    """
+    with project.lock(at.posts / "rows", "importing posts"):
+        about = _table(at, order)
+        companies = reading.read_companies(at.posts / "companies.csv")
+        known = reading.Known(companies, datetime.fromisoformat(about.begun))
+        stage = Stage(at.posts / "rows", project.fingerprint(READING, ROWS, about.columns, about.begun, companies))
+        yield Told(
+            f"{order.table}: a table of kind {about.kind}; " + ", ".join(f"{name} from {own!r}" for name, own in about.columns.items())
+        )
+        sides, report = Sides(settings.posts.seed), Report()
+        shards: list[Shard] = []
+        for shard, posts in _imported(stage, about, order, known):
+            sides.add(posts)
+            report.add(posts)
+            shards.append(shard)
+            if len(shards) % 10 == 0:
+                yield Progress(f"reading posts, {report.rows:,} so far")
+            stop_if(stop, f"{counted(report.rows, 'row')} read, the same command goes on")
+        if report.rows == 0:
+            raise DataError(f"{order.table} has a head and no rows.\nName a table with posts.")
+        stage.drop_beyond(len(shards))
+        yield Progress("comparing posts")
+        places = sides.places()
+        placed = Stage(at.posts / "places", project.fingerprint(READING, settings.posts.seed, *(one.sha256 for one in shards)))
+        for first in range(0, len(places), ROWS):
+            part = places[first : first + ROWS]
+            if placed.whole(first // ROWS, shards[first // ROWS].sha256) is None:
+                placed.write(first // ROWS, shards[first // ROWS].sha256, part, Counter(place.side for place in part))
+        placed.drop_beyond(len(shards))
+        report.place(places)
+        project.write_text(at.posts / "report.json", report.to_json() + "\n")
+        project.write_text(at.posts / "companies-doubtful.csv", report.doubtful_csv())
+        project.write_text(at.posts / "import.json", project.to_json(about.model_copy(update={"rows": report.rows})) + "\n")
+    yield Told("\n".join(report.lines()))
+    yield Told(f"written to {at.posts / 'report.json'}")
+
+
+def _imported(stage: Stage, about: PostTable, order: PostOrder, known: reading.Known) -> Iterator[tuple[Shard, list[Post]]]:
+    """Every shard of the table with its posts: made anew where it is not whole."""
+    number = 0
+    if about.rows is not None:
+        there = [stage.whole(shard, _input(about, shard)) for shard in range(-(-about.rows // ROWS))]
+        if all(shard is not None for shard in there):
+            yield from ((shard, stage.read(shard.shard, Post)) for shard in there if shard is not None)
+            return
+    table = tables.read(order.table, order.columns)
+    batch: list[tables.Raw] = []
+    for raw in table.rows:
+        batch.append(raw)
+        if len(batch) == ROWS:
+            yield _import_shard(stage, number, _input(about, number), batch, known)
+            number, batch = number + 1, []
+    if batch:
+        yield _import_shard(stage, number, _input(about, number), batch, known)
+
+
+def _import_shard(stage: Stage, number: int, wanted: str, batch: list[tables.Raw], known: reading.Known) -> tuple[Shard, list[Post]]:
+    if (there := stage.whole(number, wanted)) is not None and there.rows == len(batch):
+        return there, stage.read(number, Post)
+    posts = [reading.read(raw, known) for raw in batch]
+    return stage.write(number, wanted, posts, Counter(post.status for post in posts)), posts
+
+
+def _input(about: PostTable, shard: int) -> str:
+    return project.fingerprint(about.sha256, shard)
+
+
+def _table(at: Project, order: PostOrder) -> PostTable:
+    """What is known of the table, from an earlier import where it is the same one. Raises ProjectError where it is another."""
+    sha256 = _sha256(order.table)
+    path = at.posts / "import.json"
+    opened = tables.read(order.table, order.columns)
+    opened.rows.close()  # type: ignore[attr-defined]
+    before = PostTable.model_validate(project.read_json(path)) if path.exists() else None
+    if before is not None and before.sha256 != sha256:
+        raise ProjectError(
+            f"{at.folder} holds the posts of {before.where}, which is another table or has changed since.\n"
+            f"Import this one into a project of its own:  decal posts import {order.table} FOLDER"
+        )
+    if before is not None and before.columns == dict(opened.columns):
+        return before
+    about = PostTable(
+        where=str(order.table),
+        kind=opened.kind,
+        sha256=sha256,
+        columns=dict(opened.columns),
+        begun=datetime.now(UTC).isoformat(timespec="seconds") if before is None else before.begun,
+    )
+    project.write_text(path, project.to_json(about) + "\n")
+    return about
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        raise DataError(f"{path} is not a file.\nName a table of posts: {', '.join(tables.ENDINGS)}.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _without_keyword(template: str) -> str:
+    return template.replace("{keyword} style ", "").replace(", {keyword} style", "")
