@@ -23,6 +23,7 @@ ORDER = """
     grammar language descriptions suite
     posts
     runs
+    report
     bases adapters batches objective optimizers lora cache state train generate
     vision embedders captioners
     viewing judging

@@ -115,8 +115,8 @@ def _draw_curve(strip: Image.Image, top: int, curve: _Curve, plot: Plot, scale: 
     canvas = Image.new("RGB", ((width + 1) * OVERSAMPLING, (curve.height_px + 1) * OVERSAMPLING), PAPER)
     ink = ImageDraw.Draw(canvas)
     hair = OVERSAMPLING * plot.of(1)
-    ticks, decimals = _ticks(low, high, curve.height_px / plot.of(28))
-    for tick in ticks:
+    places, decimals = ticks(low, high, curve.height_px / plot.of(28))
+    for tick in places:
         ink.line(_scaled([(0, y(tick)), (width, y(tick))]), RULE, hair)
     for mark in marks:
         ink.line(_scaled([(plot.x(mark, last), 0), (plot.x(mark, last), curve.height_px)]), RULE, hair)
@@ -128,7 +128,7 @@ def _draw_curve(strip: Image.Image, top: int, curve: _Curve, plot: Plot, scale: 
             box = _scaled([(x_px - radius, y_px - radius), (x_px + radius, y_px + radius)])
             ink.ellipse(box, fill=curve.colour if step == best else PAPER, outline=curve.colour, width=round(OVERSAMPLING * 2 * plot.unit))
     strip.paste(canvas.reduce(OVERSAMPLING), (plot.left_px, top))
-    for tick in ticks:
+    for tick in places:
         number = f"{tick:.{decimals}f}"
         at = (plot.left_px - plot.of(8) - width_px(number, plot.of(12)), top + y(tick) - plot.of(12) * 0.64)
         write(pen, at, [number], plot.of(12), QUIET)
@@ -160,14 +160,14 @@ def _smooth(points: Sequence[tuple[int, float]], window: int) -> list[tuple[int,
     ]
 
 
-def _ticks(low: float, high: float, at_most: float) -> tuple[list[float], int]:
+def ticks(low: float, high: float, at_most: float) -> tuple[list[float], int]:
     """Round numbers between two values, and how many decimals they need."""
     rough = (high - low) / at_most
     power = math.floor(math.log10(rough))
     factor = next(factor for factor in (1, 2, 5, 10) if factor * 10.0**power >= rough)
     distance = factor * 10.0**power
-    ticks = [number * distance for number in range(math.ceil(low / distance), math.floor(high / distance) + 1)]
-    return ticks, max(0, -power - (factor == 10))
+    places = [number * distance for number in range(math.ceil(low / distance), math.floor(high / distance) + 1)]
+    return places, max(0, -power - (factor == 10))
 
 
 def _scaled(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

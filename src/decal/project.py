@@ -82,6 +82,16 @@ class Run:
         return self.folder / "verdict.json"
 
     @property
+    def report(self) -> Path:
+        """The page that says which checkpoint to keep."""
+        return self.folder / "report.html"
+
+    @property
+    def votes(self) -> Path:
+        """What people said of pairs of pictures: `Vote` records."""
+        return self.folder / "votes.jsonl"
+
+    @property
     def stop_state(self) -> Path:
         """The file to go on from after a stop between checkpoints."""
         return self.folder / "stopped" / "state.safetensors"

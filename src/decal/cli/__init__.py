@@ -13,6 +13,7 @@ import typer
 
 from decal.cli.about import doctor, presets, show
 from decal.cli.data import caption, check, describe, export, new
+from decal.cli.judging import report
 from decal.cli.options import STOP
 from decal.cli.posts import app as posts
 from decal.cli.training import compare, demo, draw, grid, run, train
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 
 # In the order of a project's life, as `decal --help` lists them.
-for command in (new, check, describe, caption, train, compare, grid, draw, run, demo, show, export, doctor, presets):
+for command in (new, check, describe, caption, train, compare, report, grid, draw, run, demo, show, export, doctor, presets):
     app.command()(command)
 app.add_typer(posts, name="posts")
 

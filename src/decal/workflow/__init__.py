@@ -11,6 +11,7 @@ from decal.workflow.data import Captioned, caption, check, edit, export_dataset,
 from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
+from decal.workflow.reporting import write_report
 from decal.workflow.training import train
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "settings_of",
     "train",
     "undo_edit",
+    "write_report",
     "write_txt",
 ]

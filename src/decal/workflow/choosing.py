@@ -10,6 +10,7 @@ from decal.records import Cell
 from decal.settings import Settings
 from decal.wording import counted
 from decal.workflow.choice import Choice, new_prompts, trained
+from decal.workflow.reporting import told_in_report
 
 
 def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
@@ -25,3 +26,4 @@ def compare(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iter
     steps = project.read_steps(run.steps)
     picture = sheets.compare_sheet(cells, found, steps=steps, run=run.name, base=resolved.base.model)
     yield gallery.write_sheet(run.sheets / "compare.png", picture, len(cells))
+    yield told_in_report(at, run)

@@ -1,0 +1,200 @@
+"""The page that says which checkpoint to keep: well formed, whole by itself, and safe whatever its words are."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from evidence import Made
+from judged import TIE, begun, judged, train
+from typed import Call
+
+from decal import project, report
+from decal.errors import ProjectError
+from decal.project import Project, Run
+from decal.records import Finding, Generation, Source
+from decal.report.charts import Panel, Point, columns
+from decal.report.markup import VOID, element
+
+EVIL = "</style><script>alert('x')</script> \"><img src=//evil.example onerror=alert(1)> &amp; \u202e ' zorb"
+CAPTIONS = {f"{number:02}.png": f"zorb style sticker of thing {number}" for number in range(12)}
+PROMPTS = tuple(f"zorb style sticker of wonder {number}" for number in range(8))
+
+
+class Reader(HTMLParser):
+    """Reads a page; every tag must be closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs), f"an attribute of {tag} stands twice"
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def values(self, attribute: str) -> list[str]:
+        return [value for _, attributes in self.tags if (value := attributes.get(attribute)) is not None]
+
+
+def told(at: Project, run: Run) -> Reader:
+    return Reader(report.page(at, run))
+
+
+@pytest.fixture(scope="module")
+def tie(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
+    at, run = begun(tmp_path_factory.mktemp("tie") / "stickers", CAPTIONS)
+    train(run, TIE)
+    judged(run, TIE, PROMPTS)
+    return at, run
+
+
+def test_the_page_begins_with_the_verdict_and_holds_every_part(tie: tuple[Project, Run]) -> None:
+    page = told(*tie)
+    assert page.text.partition(" stickers, run-01 ")[0] in ("Keep step 200.", "Keep step 300.")
+    wanted = {
+        "pictures",
+        "step-by-step",
+        "the-trade-off",
+        "all-checkpoints",
+        "how-it-was-measured",
+        "the-data",
+        "the-training",
+        "make-it-again",
+    }
+    assert wanted <= set(page.values("id"))
+    assert {"suspected-copies"} <= set(page.values("id"))
+
+
+def test_nothing_is_fetched_and_nothing_runs(tie: tuple[Project, Run]) -> None:
+    page = told(*tie)
+    assert {value[:5] for name in ("src", "srcset", "data", "action", "poster") for value in page.values(name)} == {"data:"}
+    assert {value[:1] for value in page.values("href")} == {"#"}
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in page.tags}
+    style = "".join(page.words[page.words.index(word)] for word in page.words if "--paper" in word)
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_picture_has_words(tie: tuple[Project, Run]) -> None:
+    page = told(*tie)
+    pictures = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(pictures) > 30
+    assert all(attributes.get("alt") for attributes in pictures)
+    assert all(attributes.get("aria-label") for tag, attributes in page.tags if tag == "svg")
+
+
+def test_links_lead_to_parts_of_the_page_and_ids_are_unique(tie: tuple[Project, Run]) -> None:
+    page = told(*tie)
+    ids = page.values("id")
+    assert len(set(ids)) == len(ids)
+    assert {link[1:] for link in page.values("href")} <= set(ids)
+
+
+def test_hostile_words_stay_words(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", dict.fromkeys(CAPTIONS, EVIL))
+    train(run, TIE)
+    judged(run, TIE, tuple(f"{EVIL} {number}" for number in range(8)))
+    project.append(at.findings, Finding(level="error", check="x", file=EVIL, reason=EVIL, remedy=EVIL))
+    project.append(at.sources, Source(kind=EVIL, where=f"hf:{EVIL}", revision=EVIL, licence=EVIL, pictures=1))
+    page = told(at, run)
+    assert {tag for tag, _ in page.tags} & {"script"} == set()
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert "<script>alert('x')</script>" in page.text
+    assert "\u202e" not in page.text
+
+
+def test_the_same_run_gives_the_same_bytes(tie: tuple[Project, Run]) -> None:
+    assert report.page(*tie) == report.page(*tie)
+
+
+def test_none_is_a_headline(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    burnt = {100: Made(style=0.9, burn=0.8), 200: Made(style=0.95, burn=0.9)}
+    train(run, burnt)
+    assert judged(run, burnt, PROMPTS).outcome == "none"
+    assert told(at, run).text.startswith("Keep none. stickers, run-01")
+
+
+def test_not_decided_is_a_headline_with_the_best_guess(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    near = {100: Made(style=0.5), 200: Made(style=0.7), 300: Made(style=0.95, wrong=0.3)}
+    train(run, near)
+    verdict = judged(run, near, PROMPTS)
+    page = told(at, run)
+    assert page.text.startswith(f"Not decided. Best guess: step {verdict.checkpoint}. stickers")
+    assert verdict.next in page.text
+
+
+def test_a_run_without_verdict_has_its_page(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    assert "0 checkpoints saved" in told(at, run).text
+    train(run, TIE)
+    page = told(at, run)
+    assert page.text.startswith("Not compared yet.")
+    assert "step-by-step" not in page.values("id")
+
+
+def test_one_checkpoint_without_held_out_pictures_has_its_page(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    one = {100: Made(style=0.9)}
+    train(run, one, has_holdout=False)
+    judged(run, one, PROMPTS)
+    page = told(at, run)
+    assert page.text.startswith("Keep step 100. stickers")
+    assert "Held-out loss" not in page.text
+
+
+def test_a_picture_that_is_gone_or_lies_outside_leaves_a_frame(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    train(run, TIE)
+    judged(run, TIE, PROMPTS)
+    whole = project.read(run.generations, Generation)
+    project.write_lines(run.generations, [line.model_copy(update={"file": "../../../secret.png"}) for line in whole[:8]] + whole[8:])
+    (at.dataset / "00.png").unlink()
+    assert "No picture: zorb style sticker of thing 0" in told(at, run).values("aria-label")
+
+
+def test_a_damaged_verdict_is_one_sentence(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    run.verdict.write_text('{"outcome": "perhaps"}')
+    with pytest.raises(ProjectError, match="is not a Verdict record"):
+        report.page(at, run)
+
+
+def test_the_command_writes_the_page_beside_the_verdict_once(tie: tuple[Project, Run], call: Call) -> None:
+    at, run = tie
+    code, out, _ = call("report", at.folder)
+    assert (code, out) == (0, f"the report, for any browser: {run.report}\n")
+    before = run.report.stat().st_mtime_ns
+    call("report", at.folder)
+    assert run.report.stat().st_mtime_ns == before
+
+
+def test_an_element_escapes_its_words_and_its_attributes() -> None:
+    assert element("a", "<b>", title='"x"', hidden="", lang=None) == '<a title="&quot;x&quot;" hidden>&lt;b&gt;</a>'
+
+
+def test_a_plot_of_one_point_and_of_equal_points_is_drawn() -> None:
+    one, same = [Point(100, 0.5)], [Point(0, 0.5), Point(100, 0.5)]
+    drawn = Reader(columns([Panel("one", "", one, 100), Panel("same", "", same, 100)], [], [0, 100], "words"))
+    assert "NaN" not in str(drawn.tags)
+    assert len([tag for tag, _ in drawn.tags if tag == "circle"]) == 6  # three points, each wide and narrow
