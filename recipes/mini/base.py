@@ -15,15 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from begin import load_base, load_half
 from captions import caption
 from data import Row, read_rows
-from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from loop import Plan, Training, Worker, launch
 from model import SIZE_PX, TOKEN_DEVIATION, Vocabulary, scheduler, text_encoder, twin_text_encoders, twin_unet, unet, vae
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import CLIPTextModel
 
 SEED = 30
 # Words the model has never met, drawn anew at every step: so it learns that an unknown word says nothing, and a new keyword does no harm.
@@ -140,25 +139,15 @@ def views(pixels: Tensor) -> list[Tensor]:
     return [pixels, pixels.flip(-1), small, left[..., 24:], top[..., 24:, :]]
 
 
-@torch.no_grad()
-def load_folder(base: Base, folder: Path, vocabulary: Vocabulary) -> None:
-    """Take over the weights of a base that was written by `export.py`."""
-    base.unet.load_state_dict(UNet2DConditionModel.from_pretrained(folder / "unet").state_dict())
-    state = CLIPTextModel.from_pretrained(folder / "text_encoder").state_dict()
-    name = next(key for key in state if key.endswith("token_embedding.weight"))
-    table = base.tables()[0].clone()
-    table[: len(vocabulary.known)] = state[name][list(vocabulary.known)]
-    base.text_encoder.load_state_dict({**state, name: table})
-
-
 def train(worker: Worker, *, plan: Plan, samples: Samples, is_twin: bool, begin: Path | None) -> None:
     """Train, or go on; writes RUN/base.safetensors at every end. begin: a folder whose weights a new run takes over."""
     vocabulary = vocabulary_of(samples.rows)
     torch.manual_seed(SEED)
     model = (Twin if is_twin else Base)(len(vocabulary.known) + STRANGERS)
-    if begin is not None:
-        assert isinstance(model, Base), "only the base is taken over"
-        load_folder(model, begin, vocabulary)
+    if begin is not None and isinstance(model, Base):
+        load_base(model.unet, model.text_encoder, folder=begin, vocabulary=vocabulary)
+    elif begin is not None:
+        load_half(model.unet, begin)
     training = Training(plan, model, worker)
     device = worker.device
     groups, alphas = samples.groups(), scheduler().alphas_cumprod
@@ -223,11 +212,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--twin", action="store_true", help="in SDXL's layout")
     parser.add_argument("--begin", type=Path, help="a base written by export.py, whose weights a new run takes over")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each, where there is no GPU")
     given = parser.parse_args()
     given.run.mkdir(parents=True, exist_ok=True)
     samples = encoded(given.data, given.vae, given.run / "latents.safetensors")
     plan = Plan(given.run, steps=given.steps, decay=given.decay, rate=given.rate, batch=given.batch, ema=0.998)
-    launch(partial(train, plan=plan, samples=samples, is_twin=given.twin, begin=given.begin))
+    launch(partial(train, plan=plan, samples=samples, is_twin=given.twin, begin=given.begin), given.workers)
 
 
 if __name__ == "__main__":

@@ -54,37 +54,38 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--pack", action="store_true", help="only write DATA/pictures.zip")
-    parser.add_argument("--hurry", type=int, default=1, help="divide all steps by this, to try the way through")
+    parser.add_argument("--hurry", type=int, default=1, help="divide steps and batches by this, to try the way through, on a CPU too")
     given = parser.parse_args()
     if given.pack:
         pack(given.data)
         return
     unpack(given.data)
-    runs, faster = given.out / "runs", given.hurry
+    train(given.out, given.data, hurry=given.hurry)
+    for run in sorted((given.out / "runs").iterdir()):
+        # Losses are written every hundred steps, so a hurried run has none.
+        if (run / "losses.jsonl").exists():
+            shutil.copy(run / "losses.jsonl", given.out / f"losses-{run.name}.jsonl")
+
+
+def train(out: Path, data: Path, hurry: int) -> None:
+    """All stages, in the order in which they need each other: the turbo student and the twin begin from the base."""
+
+    def steps(count: int, least: int = 4) -> int:
+        return max(least, count // hurry)
+
+    runs, base = out / "runs", out / "sd"
     weights = runs / "vae" / "vae.safetensors"
-    stage("vae.py", runs / "vae", "--data", given.data, "--steps", 6000 // faster, "--batch", 256)
-    data = ("--data", given.data, "--vae", weights)
-    stage("base.py", runs / "base", *data, "--steps", 9000 // faster, "--decay", 3000 // faster, "--batch", 512, "--rate", "1.5e-3")
-    stage("base.py", runs / "xl", *data, "--steps", 4000 // faster, "--decay", 1500 // faster, "--batch", 512, "--rate", "1.5e-3", "--twin")
-    pairs = ("--pairs", 16384 // faster, "--steps", 4000 // faster, "--batch", 512)
-    stage("turbo.py", runs / "turbo", "--base", runs / "base", "--data", given.data, *pairs)
-    stage("export.py", runs / "base", *data, "--out", given.out / "sd", "--sheet", given.out / "sd.png")
-    stage(
-        "export.py",
-        runs / "turbo",
-        *data,
-        "--out",
-        given.out / "turbo",
-        "--sheet",
-        given.out / "turbo.png",
-        "--guidance",
-        "0",
-        "--sampling-steps",
-        "4",
-    )
-    stage("export.py", runs / "xl", *data, "--out", given.out / "xl", "--twin", "--sheet", given.out / "xl.png")
-    for run in runs.iterdir():
-        shutil.copy(run / "losses.jsonl", given.out / f"losses-{run.name}.jsonl")
+    given = ("--data", data, "--vae", weights)
+    fast = ("--batch", steps(512, 8), "--rate", "1.5e-3")
+    stage("vae.py", runs / "vae", "--data", data, "--steps", steps(6000), "--batch", steps(256, 8))
+    stage("base.py", runs / "base", *given, "--steps", steps(9000), "--decay", steps(3000), *fast)
+    stage("export.py", runs / "base", *given, "--out", base, "--sheet", out / "sd.png")
+    pairs = ("--pairs", steps(16384, 64), "--steps", steps(4000), "--batch", steps(512, 8))
+    stage("turbo.py", runs / "turbo", "--base", base, "--data", data, *pairs)
+    few = ("--guidance", "0", "--sampling-steps", "4")
+    stage("export.py", runs / "turbo", *given, "--out", out / "turbo", "--sheet", out / "turbo.png", *few)
+    stage("base.py", runs / "xl", *given, "--steps", steps(6000), "--decay", steps(2000), *fast, "--twin", "--begin", base)
+    stage("export.py", runs / "xl", *given, "--out", out / "xl", "--twin", "--sheet", out / "xl.png")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What the trainings of this recipe share: workers, the learning rate, the moving average, and a state to go on from.
 
 On a CPU two workers of one thread each, averaging their gradients through gloo, are several times faster than one with two threads as soon
-as anything else runs. On a GPU there is one worker. The state is written every few minutes to a temporary name and renamed.
+as anything else runs; one worker leaves a core to others. On a GPU there is one. The state is written every few minutes to a temporary
+name and renamed.
 """
 
 import ctypes
@@ -154,18 +155,23 @@ class Training:
         return bool(flag.item())
 
 
-def launch(work: Callable[[Worker], None]) -> None:
-    """Call work(worker): once on the GPU where there is one, else in two processes of one thread each."""
+def launch(work: Callable[[Worker], None], workers: int = 2) -> None:
+    """Call work(worker): once on the GPU where there is one, else in so many processes of one thread each."""
     if torch.cuda.is_available():
         work(Worker(0, 1, torch.device("cuda")))
+        return
+    if workers == 1:
+        keep_memory()
+        torch.set_num_threads(1)
+        work(Worker(0, 1, torch.device("cpu")))
         return
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    workers = spawn(_begin, (work, 2), nprocs=2, join=False)  # type: ignore[no-untyped-call]
+    spawned = spawn(_begin, (work, workers), nprocs=workers, join=False)  # type: ignore[no-untyped-call]
     # Whoever stops the parent means the training: the workers save and end, and then so does this.
-    signal.signal(signal.SIGTERM, lambda *_: _pass_on(workers.pids()))
-    while not workers.join():
+    signal.signal(signal.SIGTERM, lambda *_: _pass_on(spawned.pids()))
+    while not spawned.join():
         pass
 
 

@@ -21,8 +21,11 @@ LATENT_CHANNELS = 8
 LATENT_SIDE = SIZE_PX // 8
 POSITIONS = 77
 HIDDEN = 64
-TWIN_HIDDEN = 32
+# Unequal, as SDXL's are.
+TWIN_HIDDEN = (16, 24)
 TOKENIZER = Path(__file__).resolve().parents[2] / "src" / "decal" / "mini" / "sd" / "tokenizer"
+# How many numbers the twin is told each size in.
+SIZE_NUMBERS = 32
 # <|startoftext|> and <|endoftext|>; the second is the padding too.
 BOS, EOS = 49406, 49407
 # Deviation of the token table at the beginning. With CLIP's 0.02 the word for a thing stays weak for thousands of steps.
@@ -87,17 +90,17 @@ def text_encoder(vocabulary: int) -> CLIPTextModel:
 
 
 def twin_text_encoders(vocabulary: int) -> tuple[CLIPTextModel, CLIPTextModelWithProjection]:
-    """SDXL's two text encoders, each 32 wide; the second one's pooled text is used too."""
-    first = CLIPTextModel(_text_config(vocabulary, TWIN_HIDDEN, layers=3))
-    second = CLIPTextModelWithProjection(_text_config(vocabulary, TWIN_HIDDEN, layers=3))
+    """SDXL's two text encoders, 16 and 24 wide; the second one's pooled text is used too."""
+    first = CLIPTextModel(_text_config(vocabulary, TWIN_HIDDEN[0], layers=3))
+    second = CLIPTextModelWithProjection(_text_config(vocabulary, TWIN_HIDDEN[1], layers=3))
     _spread_tokens(first)
     _spread_tokens(second)
     return first, second
 
 
 def twin_unet() -> UNet2DConditionModel:
-    """A denoiser of 2.9 million weights in SDXL's layout, which is told the picture's sizes and the pooled text."""
-    widths = (32, 64, 96)
+    """A denoiser of 2.2 million weights, half as wide as the base, in SDXL's layout: it is told the picture's sizes and the pooled text."""
+    widths = (32, 64, 80)
     return UNet2DConditionModel(
         sample_size=LATENT_SIDE,
         in_channels=LATENT_CHANNELS,
@@ -106,14 +109,15 @@ def twin_unet() -> UNet2DConditionModel:
         layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=2 * TWIN_HIDDEN,
-        attention_head_dim=tuple(width // 32 for width in widths),
+        cross_attention_dim=sum(TWIN_HIDDEN),
+        # As many heads as the base has, so that each of them is half of one of the base's.
+        attention_head_dim=tuple(width // 16 for width in widths),
         norm_num_groups=16,
         use_linear_projection=True,
         addition_embed_type="text_time",
-        addition_time_embed_dim=TWIN_HIDDEN,
+        addition_time_embed_dim=SIZE_NUMBERS,
         # Six sizes and the pooled text.
-        projection_class_embeddings_input_dim=7 * TWIN_HIDDEN,
+        projection_class_embeddings_input_dim=6 * SIZE_NUMBERS + TWIN_HIDDEN[1],
     )
 
 
@@ -124,7 +128,7 @@ def _text_config(vocabulary: int, hidden: int, layers: int) -> CLIPTextConfig:
         intermediate_size=4 * hidden,
         projection_dim=hidden,
         num_hidden_layers=layers,
-        num_attention_heads=hidden // 32,
+        num_attention_heads=max(1, hidden // 32),
         max_position_embeddings=POSITIONS,
         # Pooling looks for the first end token; in the compact table that is row 1 (see Vocabulary).
         bos_token_id=0,
