@@ -15,28 +15,35 @@ from decal.generate import generate
 from decal.presets import base_preset
 from decal.records import Cell
 
-GUIDANCE = 3.0
-STEPS = 20
 BATCH = 16
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How a base is drawn with where nothing else is asked."""
+
+    steps: int = 20
+    guidance: float = 3.0
+
+
+@dataclass(frozen=True)
 class Candidate:
-    """One of the bases. name: what it is called in tables; work: its folder for what is made with it."""
+    """One of the bases. name: what it is called in tables; work: its folder for what is made with it; sampling: how it is drawn with."""
 
     name: str
     folder: Path
     work: Path
     base: Base
     size_px: int
+    sampling: Sampling
 
-    def cell(self, prompt: str, seed: int, guidance: float = GUIDANCE) -> Cell:
-        """A picture to draw without adapter."""
+    def cell(self, prompt: str, seed: int, guidance: float | None = None) -> Cell:
+        """A picture to draw without adapter, at the base's own guidance where none is given."""
         return Cell(
             prompt=prompt,
-            guidance=guidance,
+            guidance=self.sampling.guidance if guidance is None else guidance,
             seed=seed,
-            steps=STEPS,
+            steps=self.sampling.steps,
             sampler="ddim",
             width_px=self.size_px,
             height_px=self.size_px,
@@ -65,12 +72,12 @@ class Candidate:
         return np.concatenate(made)
 
 
-def candidate(folder: Path, name: str, work: Path, device: str) -> Candidate:
+def candidate(folder: Path, name: str, *, work: Path, device: str, sampling: Sampling) -> Candidate:
     """Load a base. Its work folder is named for the hash of its files, so that another base never reads its pictures."""
     base = bases.load(str(folder), device=torch.device(device), dtype=torch.float32)
     place = work / f"{name.replace('/', '-')}-{base.fingerprint()[:8]}"
     place.mkdir(parents=True, exist_ok=True)
-    return Candidate(name, folder, place, base, base_preset(str(folder)).resolution)
+    return Candidate(name, folder, place, base, base_preset(str(folder)).resolution, sampling)
 
 
 def names(folders: Sequence[Path]) -> list[str]:

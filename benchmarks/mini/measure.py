@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from decal.generate import generate
+from decal.wording import counted
 from mini import figures, sheets, taught
 from mini.drawn import BATCH, Candidate
 from mini.figures import Spread
@@ -100,7 +101,11 @@ def prompts(base: Candidate, drawn: Drawn, looks: Looks) -> Iterator[Figure]:
     for style in dict.fromkeys(drawn.true.styles.tolist()):
         for name, pixels in (("true", asked.pixels), ("drawn", drawn.pixels)):
             rows.append(Row(f"{style}, {name}", _in_columns(pixels, asked, str(style), shown), [] if rows else shown))
-    sheets.write(base.work / "prompts.png", f"{base.name}: guidance 3, 20 steps, one seed, not chosen", rows)
+    sheets.write(
+        base.work / "prompts.png",
+        f"{base.name}: guidance {base.sampling.guidance:g}, {counted(base.sampling.steps, 'step')}, one seed, not chosen",
+        rows,
+    )
 
 
 def lora(base: Candidate, pictures: Gallery, drawn: Drawn, looks: Looks, scope: Scope) -> Iterator[Figure]:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "recipes" / "mini"))
 
 from mini import drawn, measure, styles, truth
-from mini.drawn import Candidate
+from mini.drawn import Candidate, Sampling
 from mini.looks import Looks
 from mini.measure import Figure, Scope
 from mini.truth import Gallery
@@ -51,6 +51,9 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="this part only; may be given several times")
     parser.add_argument("--on", choices=("test", "development"), default="test", help="styles for the LoRAs; tune on development only")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the training, as in decal train")
+    parser.add_argument("--steps", type=int, default=Sampling.steps, help="of drawing, where no other number is measured")
+    parser.add_argument("--guidance", type=float, default=Sampling.guidance)
+    parser.add_argument("--concepts", type=int, help="so many for the prompts, instead of 200")
     parser.add_argument("--quick", action="store_true", help="few concepts and steps, to see that everything works")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
@@ -59,9 +62,10 @@ def main() -> None:
     tests = [truth.unseen(style, own.pixels.shape[1]) for style in styles.STYLES]
     for gallery in tests:
         measure.style_sheet(given.work / f"style-{gallery.styles[0]}.png", gallery)
+    scope = measure.QUICK if given.quick else measure.FULL
     plan = Plan(
         parts=given.only or PARTS,
-        scope=measure.QUICK if given.quick else measure.FULL,
+        scope=dataclasses.replace(scope, prompted=given.concepts or scope.prompted),
         changes=given.set,
         own=own,
         unseen=[*tests, development],
@@ -71,7 +75,8 @@ def main() -> None:
     columns: dict[str, list[Figure]] = {}
     for folder, name in zip(given.base, drawn.names(given.base), strict=True):
         columns[name] = []
-        for figure in figures_of(drawn.candidate(folder, name, given.work, given.device), plan, looks):
+        base = drawn.candidate(folder, name, work=given.work, device=given.device, sampling=Sampling(given.steps, given.guidance))
+        for figure in figures_of(base, plan, looks):
             columns[name].append(figure)
             print(f"{time.strftime('%H:%M:%S')}  {name}  {figure.name}: {shown(figure)}", file=sys.stderr, flush=True)
     text = table(columns)
