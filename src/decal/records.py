@@ -485,3 +485,32 @@ class Shard(Line):
     config_sha256: str
     sha256: str
     counts: dict[str, int]
+
+
+class PromptPlan(Line):
+    """What is drawn for a post; a line of `posts/plans/`.
+
+    number: of the post. status: skipped where the post says nothing or cannot be read; reason: why. evidence: what of the post the subject
+    was found in. prompt: for a base; caption: for training, with the keyword. tokens: of the longer one, BOS and EOS included. cut: what
+    had to go to fit. writer: grammar, seed or the model's name. fallback: why the grammar wrote it where a model was asked. seed_tokens,
+    seed_lost: of the seed's own sentence for this post, and which of its parts the encoder would never see.
+    """
+
+    number: int
+    status: Literal["planned", "skipped"]
+    reason: str = ""
+    goal: str = ""
+    mood: str = ""
+    subject: str = ""
+    setting: str = ""
+    palette: str = ""
+    evidence: str = ""
+    prompt: str = ""
+    caption: str = ""
+    negative: str = ""
+    tokens: int = 0
+    cut: tuple[str, ...] = ()
+    writer: str = ""
+    fallback: str = ""
+    seed_tokens: int = 0
+    seed_lost: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from decal.cli.options import STOP, Changes, Json, say_next, show_work
+from decal.cli.options import HERE, STOP, Changes, Folder, Json, say_next, show_work
 from decal.errors import SettingsError
 
 app = typer.Typer(
@@ -42,6 +42,15 @@ def import_(
     workflow.begin_posts(at, order)
     show_work(at, changes, lambda one, settings: workflow.import_posts(one, settings, order, STOP), json)
     say_next(f"decal posts plan {quote(str(at))}", json)
+
+
+@app.command()
+def plan(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
+    """Say what is drawn for each post, as a prompt that fits the base; several processes may share the work."""
+    from decal import workflow
+
+    show_work(folder, changes, lambda at, settings: workflow.plan_posts(at, settings, STOP), json)
+    say_next(f"decal posts media {quote(str(folder))} --from PICTURES", json)
 
 
 def named_columns(given: list[str]) -> dict[str, str]:

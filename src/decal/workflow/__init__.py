@@ -10,6 +10,7 @@ from decal.workflow.choosing import compare
 from decal.workflow.data import Captioned, caption, check, edit, export_dataset, undo_edit, write_txt
 from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
+from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.reporting import write_report
 from decal.workflow.training import train
@@ -36,6 +37,7 @@ __all__ = [
     "import_posts",
     "new",
     "pick",
+    "plan_posts",
     "run",
     "sample_order",
     "settings_of",

@@ -1,0 +1,129 @@
+"""From imported posts to what is drawn for each: plans, shard by shard, shared between processes."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from decal import project
+from decal.captions import Tokenizer
+from decal.errors import DataError
+from decal.events import Event, Progress, Stop, Told, stop_if
+from decal.language import Client
+from decal.posts import brands, plans
+from decal.posts.shards import Stage
+from decal.posts.writers import Grammar, Model, Seed, Writer
+from decal.project import Project
+from decal.records import Post, PostPlace, PromptPlan, Shard
+from decal.settings import Settings, resolve, resolve_describe
+from decal.wording import counted, printable
+
+# Raised whenever a plan would come out otherwise than before.
+PLANNING = 1
+SHOWN = 5
+
+
+def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
+    """Turn every imported post into a PromptPlan; shards that are there, or that another process is making, are left alone.
+
+    Raises DataError where nothing was imported, and LanguageError where the language model cannot be asked.
+    """
+    imported = rows_of(at)
+    planner = planner_of(at, settings)
+    stage = plans_of(at, settings)
+    limit = planner.tokenizers[0].limit
+    yield Told(
+        f"{counted(sum(one.rows for one in imported), 'post')} of {at.folder}, prompts by {settings.posts.writer} for {limit} tokens"
+    )
+
+    def make(one: Shard) -> Shard:
+        posts = Stage(at.posts / "rows", one.config_sha256).read(one.shard, Post)
+        places = project.read(at.posts / "places" / f"{one.shard:05d}.jsonl", PostPlace)
+        engagement = {place.number: place.engagement for place in places if place.engagement is not None}
+        made = list(planner.plan(posts, engagement, stop))
+        return stage.write(one.shard, _input(at, one), made, plans.counts(made, limit))
+
+    found: Counter[str] = Counter()
+    for done, shard in enumerate(shared(stage, imported, lambda one: _input(at, one), make, stop), start=1):
+        found.update(shard.counts)
+        yield Progress("planning", done, len(imported))
+    yield Told("\n".join(plans.told(found)))
+    left = len(imported) - sum(stage.whole(one.shard, _input(at, one)) is not None for one in imported)
+    if left:
+        yield Told(
+            f"{counted(left, 'shard')} of {len(imported)} under way in other processes; the same command shows all once they are done"
+        )
+    yield from (Told(line) for line in _examples(at, stage, imported[0]))
+
+
+def planner_of(at: Project, settings: Settings) -> plans.Planner:
+    """What makes plans with these settings and the brand kit of the project."""
+    describing, resolved = resolve_describe(settings), resolve(settings, 1)
+    grammar = Grammar(settings.posts, describing.detail, brands.read(at.posts / "brands.csv"))
+    writer: Writer = grammar
+    if settings.posts.writer == "seed":
+        writer = Seed(grammar)
+    elif settings.posts.writer == "llm":
+        writer = Model(Client(settings.language, at.cache), settings.language.api, grammar)
+    frame = plans.Frame(
+        keyword=settings.caption.keyword,
+        template=settings.caption.template,
+        prompt=describing.prompt,
+        negative=settings.posts.negative,
+        has_negative=resolved.compare.guidance > 1,
+        engagement="engagement" in settings.posts.conditions,
+    )
+    return plans.Planner(writer, grammar, frame, [Tokenizer.of_base(settings.base.model)])
+
+
+def plans_of(at: Project, settings: Settings) -> Stage:
+    """The stage of the plans, as they come out with these settings."""
+    kit = at.posts / "brands.csv"
+    model = settings.language.model_dump(mode="json") if settings.posts.writer == "llm" else None
+    posts = settings.posts.model_dump(mode="json", exclude={"aim"})
+    told = (settings.caption.keyword, settings.caption.template, resolve_describe(settings).model_dump(mode="json"), settings.base.model)
+    guidance = resolve(settings, 1).compare.guidance > 1
+    return Stage(
+        at.posts / "plans", project.fingerprint(PLANNING, posts, told, guidance, model, project.sha256(kit) if kit.is_file() else None)
+    )
+
+
+def rows_of(at: Project) -> list[Shard]:
+    """The shards of imported posts. Raises DataError where there are none, or where the import is not done."""
+    stage = Stage(at.posts / "rows", "")
+    if not (at.posts / "report.json").is_file():
+        raise DataError(
+            f"{at.folder} holds no posts, or its import was stopped.\nImport a table with  decal posts import TABLE {at.folder}"
+        )
+    return [Shard.model_validate_json(stage.about(shard).read_bytes()) for shard in stage.there()]
+
+
+def shared(
+    stage: Stage, sources: Sequence[Shard], wanted: Callable[[Shard], str], make: Callable[[Shard], Shard], stop: Stop
+) -> Iterator[Shard]:
+    """The shards of a stage that are whole or that this process makes; those that another process has in hand are left out.
+
+    wanted: the hash of the input of each. Raises StoppedError between two shards where `stop` says so.
+    """
+    for one in sources:
+        there = stage.whole(one.shard, wanted(one))
+        if there is None:
+            stop_if(stop, "whole shards are kept, and the same command goes on")
+            with stage.claimed(one.shard) as is_ours:
+                if is_ours:
+                    there = stage.whole(one.shard, wanted(one)) or make(one)
+        if there is not None:
+            yield there
+
+
+def _input(at: Project, one: Shard) -> str:
+    place = Shard.model_validate_json((at.posts / "places" / f"{one.shard:05d}.json").read_bytes())
+    return project.fingerprint(one.sha256, place.sha256)
+
+
+def _examples(at: Project, stage: Stage, one: Shard) -> Iterator[str]:
+    """A few posts with what would be drawn for them."""
+    if stage.whole(one.shard, _input(at, one)) is None:
+        return
+    posts = {post.number: post for post in Stage(at.posts / "rows", "").read(one.shard, Post)}
+    for plan in [plan for plan in stage.read(one.shard, PromptPlan) if plan.status == "planned"][:SHOWN]:
+        text = printable(" ".join(posts[plan.number].text.split()))
+        yield f"  {plan.number:6}  {text[:100]}{'...' if len(text) > 100 else ''}\n          -> {printable(plan.prompt)}"
