@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from decal.curves import ACCENT, PAPER, QUIET, RULE, TEXT, Plot, draw_losses
 from decal.grid import A1111_SAMPLERS
 from decal.lettering import LINE_HEIGHT, width_px, wrap, write
+from decal.presets import public_name
 from decal.records import Cell, Step
 from decal.wording import counted
 
@@ -127,7 +128,8 @@ def compare_sheet(cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, steps
         for checkpoint in checkpoints
     ]
     count = len(checkpoints) - (0 in checkpoints)
-    title = f"{run}: the base" + (f" and {counted(count, 'checkpoint')}" if count else "")
+    shown = ["the base"] * (0 in checkpoints) + [counted(count, "checkpoint")] * (count > 0)
+    title = f"{run}: {' and '.join(shown)}"
     measure = _measure(cells[0], len(heads), len(rows))
     parts = [_title(measure, title, _facts(cells, base)), _table(measure, heads, rows)]
     return _page(measure, [*parts, *_curves(measure, steps, checkpoints, best)])
@@ -286,7 +288,7 @@ def _facts(cells: Sequence[Cell], base: str) -> list[tuple[str, str]]:
     """What a reader needs to draw these pictures again, as (name, value)."""
     first = cells[0]
     facts = [
-        ("base", base),
+        ("base", public_name(base)),
         ("guidance", _listed(cell.guidance for cell in cells)),
         ("seed", _listed(cell.seed for cell in cells)),
         ("sampler", f"{A1111_SAMPLERS[first.sampler]}, {counted(first.steps, 'step')}"),
