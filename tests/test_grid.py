@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageDraw
 from sd_parsers import ParserManager
 
 from decal.errors import SettingsError
-from decal.grid import compare_cells, grid_cells, png_text, propose, read_prompts, seen, tensors_sha256
+from decal.grid import Nearest, compare_cells, grid_cells, nearest, png_text, propose, read_prompts, seen, tensors_sha256
 from decal.lettering import legible, width_px, wrap
 from decal.records import Cell, Step
 from decal.settings import ResolvedCompare, ResolvedGrid
@@ -52,6 +52,12 @@ def training(last: int, every: int) -> Iterator[Step]:
             seconds=0.1,
             holdout_loss=0.04 + abs(step - 200) * 1e-5 if step % every == 0 else None,
         )
+
+
+def test_the_nearest_caption_shares_the_rarest_word_and_the_new_words_are_named() -> None:
+    captions = ["zorb sticker of a red fox on ice", "zorb sticker of a cat on ice", "zorb sticker of a cow on ice"]
+    prompt = "zorb sticker of a jolly fox on ice"
+    assert nearest([prompt], captions, ["zorb", "sticker"]) == [Nearest(prompt, captions[0], ("jolly",))]
 
 
 def test_prompts_come_one_a_line_without_comments_whatever_editor_wrote_them(tmp_path: Path) -> None:
@@ -173,6 +179,13 @@ def test_pictures_stand_in_the_row_of_their_prompt_and_the_column_of_their_guida
     colours = [sheet.getpixel((x, sheet.height // 2 - 30)) for x in range(sheet.width)]
     met = list(dict.fromkeys(colour for colour in colours if colour in {(200, 100, 10), (200, 100, 30), (200, 100, 50)}))
     assert met == [(200, 100, 10), (200, 100, 30), (200, 100, 50)]
+
+
+def test_a_sheet_does_not_say_where_the_folder_of_a_base_lies(tmp_path: Path) -> None:
+    (tmp_path / "sd-mine").mkdir()
+    cells = grid_cells(["a fox"], 100, GRID, 64)
+    here, elsewhere = (grid_sheet(cells, {}, run="run-1", base=base) for base in (str(tmp_path / "sd-mine"), "sd-mine"))
+    assert here.tobytes() == elsewhere.tobytes()
 
 
 def test_pictures_that_are_missing_or_damaged_leave_an_empty_frame(tmp_path: Path) -> None:

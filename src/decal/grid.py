@@ -4,11 +4,15 @@ Prompts come in as text files, cells go out in the order in which drawing them i
 means loading weights. Here, too, is decided when a prompt counts as new; `sheets` puts the drawn pictures side by side.
 """
 
+import difflib
 import hashlib
 import json
+import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +33,10 @@ STOP_WORDS = frozenset((
     "off", "on", "one", "or", "our", "over", "some", "that", "the", "their", "them", "there", "this", "to", "under", "up", "very",
     "while", "with", "your",
 ))  # fmt: skip
+
+
+# Comparing texts letter by letter takes a millisecond each.
+ALIKE = 64
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -104,6 +112,32 @@ def seen(prompts: Iterable[str], captions: Iterable[str], words_to_ignore: Itera
     return pairs
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """The training caption that is nearest to a prompt. own: the words of the prompt that the caption lacks."""
+
+    prompt: str
+    caption: str
+    own: tuple[str, ...]
+
+
+def nearest(prompts: Iterable[str], captions: Sequence[str], words_to_ignore: Iterable[str]) -> list[Nearest]:
+    """For each prompt the nearest training caption by its content words, of which rare ones count more; of equals the most alike text."""
+    ignored = list(words_to_ignore)
+    known = [(caption, content_words(caption, ignored)) for caption in dict.fromkeys(captions)]
+    often = Counter(word for _, words in known for word in words)
+    found = []
+    for prompt in prompts:
+        words = content_words(prompt, ignored)
+        weights = [sum(math.log(len(known) / often[word]) for word in words & there) for _, there in known]
+        best = [one for one, weight in zip(known, weights, strict=True) if weight > max(weights) - 1e-9][:ALIKE]
+        alike = difflib.SequenceMatcher(b=prompt.casefold())
+        caption, there = max(best, key=partial(_likeness, alike), default=("", frozenset[str]()))
+        own = tuple(dict.fromkeys(word for word in _words(prompt) if _stem(word) in words - there))
+        found.append(Nearest(prompt, caption, own))
+    return found
+
+
 def propose(captions: Sequence[str], keyword: str, template: str, count: int, avoid: Sequence[str]) -> list[str]:
     """New prompts for a project, made from everyday subjects with its caption template; the same call gives the same prompts.
 
@@ -163,6 +197,11 @@ def tensors_sha256(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(8 + int.from_bytes(file.read(8), "little"))
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _likeness(matcher: difflib.SequenceMatcher[str], one: tuple[str, frozenset[str]]) -> float:
+    matcher.set_seq1(one[0].casefold())
+    return matcher.ratio()
 
 
 def _square(settings: ResolvedCompare | ResolvedGrid, resolution: int) -> partial[Cell]:

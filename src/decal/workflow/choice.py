@@ -70,9 +70,7 @@ def chosen(checkpoints: list[Checkpoint], step: int | None) -> Checkpoint:
 def new_prompts(path: Path, run: Run, resolved: Resolved) -> list[str]:
     """The prompts of a file. Raises DataError where one is not new against the training captions."""
     prompts = grid.read_prompts(path)
-    known = [caption for record in project.read(run.dataset, Record) for caption in record.captions]
-    words = [resolved.caption.keyword, *resolved.caption.kind_words, *resolved.caption.style_words]
-    seen = grid.seen(prompts, known, words)
+    seen = grid.seen(prompts, *trained_words(run, resolved))
     if seen:
         pairs = "\n".join(f'  "{prompt}" is in the training caption "{text}"' for prompt, text in seen)
         raise DataError(
@@ -80,3 +78,9 @@ def new_prompts(path: Path, run: Run, resolved: Resolved) -> list[str]:
             "Write others, about things that were not trained on."
         )
     return prompts
+
+
+def trained_words(run: Run, resolved: Resolved) -> tuple[list[str], list[str]]:
+    """The captions that a run was trained on or measured with, and the words that say nothing of what is in a picture."""
+    captions = [caption for record in project.read(run.dataset, Record) for caption in record.captions]
+    return captions, [resolved.caption.keyword, *resolved.caption.kind_words, *resolved.caption.style_words]
