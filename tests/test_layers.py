@@ -28,6 +28,7 @@ ORDER = """
     vision embedders captioners
     viewing judging
     gallery candidates overview
+    checklist notebooks parcel
     workflow
     progress cli
 """.split()

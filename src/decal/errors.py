@@ -53,6 +53,10 @@ class ChangedError(DecalError):
     exit_code = 2
 
 
+class NotebookError(DecalError):
+    """A notebook of the hand-in does not run from top to bottom."""
+
+
 class StoppedError(DecalError):
     """The work was stopped by a signal and can be resumed."""
 

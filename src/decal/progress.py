@@ -17,9 +17,10 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
+from decal import checklist
 from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
-from decal.records import Checkpoint, Description, Generation, Step
+from decal.records import Checkpoint, Description, Generation, Point, Step
 from decal.wording import counted, printable
 
 PLAIN_SECONDS = 5.0
@@ -63,8 +64,8 @@ class Display:
 
     def _print(self, event: Event) -> None:
         match event:
-            case Told():
-                self._line(event.text)
+            case Told() | Description() | Point():
+                self._line(_text(event))
             case Begun():
                 self._begun = event
                 self._line(event.text)
@@ -78,8 +79,6 @@ class Display:
             case Generation():
                 if self._lists_pictures and self._begun is not None:
                     self._line(f"  {self._begun.run.folder / event.file}  seed {event.cell.seed}")
-            case Description():
-                self._line(f"  {event.number:4}  {printable(event.caption)}  ({counted(event.tokens, 'token')})")
             case list():
                 self._print_steps(event)
 
@@ -134,6 +133,17 @@ class Display:
         for line in lines:
             if isinstance(line, BaseModel):
                 print(to_json(line), flush=True)
+
+
+def _text(event: Told | Description | Point) -> str:
+    """What there is to read in an event that is only told."""
+    match event:
+        case Told():
+            return event.text
+        case Description():
+            return f"  {event.number:4}  {printable(event.caption)}  ({counted(event.tokens, 'token')})"
+        case Point():
+            return "\n".join(checklist.lines(event))
 
 
 def fit(parts: Sequence[str], width: int) -> str:

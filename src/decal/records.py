@@ -14,6 +14,7 @@ Role = Literal["objective", "guardrail", "information", "skipped"]
 Place = Literal["chosen", "tied", "open", "beaten", "rejected", "dropped", "broken"]
 Outcome = Literal["winner", "tie", "undecided", "none"]
 Group = Literal["own", "new subject", "new combination", "in-domain"]
+Mark = Literal["pass", "fail", "not checked"]
 
 
 class Line(BaseModel):
@@ -252,6 +253,29 @@ class Suite(Line):
     embedder: str
     reader: str | None
     versions: dict[str, str]
+
+
+class Point(Line):
+    """One point of the checklist of a hand-in.
+
+    mark: not checked where something is missing that could tell. told: what was found, with the figure. remedy: what to do; "" where it
+    passes.
+    """
+
+    name: str
+    mark: Mark
+    told: str
+    remedy: str = ""
+
+
+class HandIn(Line):
+    """`hand-in.json`, what a hand-in holds. fingerprint: of all it was made from. files: sha256 by name, of all but this one."""
+
+    run: str
+    checkpoint: int
+    fingerprint: str
+    points: tuple[Point, ...]
+    files: dict[str, str]
 
 
 class Score(Line):

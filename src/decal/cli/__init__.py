@@ -16,6 +16,7 @@ from decal.cli.data import caption, check, describe, export, new
 from decal.cli.judging import report
 from decal.cli.options import STOP
 from decal.cli.posts import app as posts
+from decal.cli.submitting import submit
 from decal.cli.training import compare, demo, draw, grid, run, train
 from decal.errors import DecalError, StoppedError
 
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 
 # In the order of a project's life, as `decal --help` lists them.
-for command in (new, check, describe, caption, train, compare, report, grid, draw, run, demo, show, export, doctor, presets):
+for command in (new, check, describe, caption, train, compare, report, grid, draw, submit, run, demo, show, export, doctor, presets):
     app.command()(command)
 app.add_typer(posts, name="posts")
 

@@ -36,14 +36,19 @@ def next_step(verdict: Verdict) -> str:
 
 def table(verdict: Verdict) -> list[str]:
     """One line a checkpoint under a line of heads, aligned."""
-    rows = [HEADS, *(_row(standing) for standing in verdict.standings)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
+    told = rows(verdict)
+    widths = [max(len(row[column]) for row in told) for column in range(len(HEADS))]
     return [
         "  ".join(
             cell.ljust(width) if column == len(HEADS) - 1 else cell.rjust(width) for column, (cell, width) in enumerate(pairs)
         ).rstrip()
-        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+        for pairs in (list(zip(row, widths, strict=True)) for row in told)
     ]
+
+
+def rows(verdict: Verdict) -> list[tuple[str, ...]]:
+    """The cells of that table, the heads first."""
+    return [HEADS, *(_row(standing) for standing in verdict.standings)]
 
 
 def _winner(verdict: Verdict) -> list[str]:

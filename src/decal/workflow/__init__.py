@@ -13,6 +13,7 @@ from decal.workflow.everything import doctor, run
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.reporting import write_report
+from decal.workflow.submitting import submit
 from decal.workflow.training import train
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "run",
     "sample_order",
     "settings_of",
+    "submit",
     "train",
     "undo_edit",
     "write_report",

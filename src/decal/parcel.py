@@ -1,0 +1,245 @@
+"""What goes into a hand-in: a folder that works as a project by itself, and the zip of it.
+
+The folder holds the data set as it was trained on, the settings and records of one run, the adapter, the pictures of the new prompts and
+the sheets; what is private to this machine (the place of a local base, of the originals, of the project) is left out or renamed. The zip is
+sorted and dated the same every time, so equal contents give equal bytes.
+"""
+
+import contextlib
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from decal import project, runs
+from decal.errors import SettingsError
+from decal.metadata import METADATA, text_lines
+from decal.presets import MINI, as_folder, base_preset
+from decal.project import Project, Run
+from decal.records import Checkpoint, Generation, HandIn, Record, Source
+from decal.runs import About
+from decal.settings import CaptionSettings, to_toml
+
+MANIFEST = "hand-in.json"
+STAGING = f"{project.STAGING_PREFIX}hand-in-"
+# The first moment that a zip can tell.
+DATE = (1980, 1, 1, 0, 0, 0)
+# These are packed already.
+PACKED = {".png", ".jpg", ".jpeg", ".webp", ".safetensors", ".gif"}
+TEXT = {".json", ".jsonl", ".md", ".toml", ".txt", ".html", ".ipynb"}
+GPS = 0x8825
+
+
+def public(about: About) -> About:
+    """The same run on a base that is named so that the name means something elsewhere: a folder is looked for in `base/`."""
+    settings = about.settings
+    model = settings.base.model
+    if (folder := as_folder(model)) is not None:
+        model = f"base/{folder.name}"
+    # The model that made captions may be a folder of this machine.
+    usual = CaptionSettings()
+    caption = settings.caption.model_copy(update={"captioner": usual.captioner, "captioner_model": usual.captioner_model})
+    base = settings.base.model_copy(update={"model": model})
+    return about.model_copy(update={"settings": settings.model_copy(update={"base": base, "caption": caption})})
+
+
+def base_in_python(about: About) -> tuple[str, str]:
+    """What diffusers loads for the base of a public run, as Python, and where a reader gets it, as a sentence."""
+    model = about.settings.base.model
+    if base_preset(model).where == MINI.where:
+        return 'files("decal") / "mini" / "sd"', "The base comes with Decal: `pip install decal`."
+    if model.startswith("base/"):
+        return repr(model), f"Put the folder of the base model at `{model}`, beside this notebook."
+    return repr(base_preset(model).where), "diffusers fetches the base from the hub."
+
+
+def fill(staged: Path, at: Project, run: Run, about: About) -> list[str]:
+    """Put the data set as it was trained on, the settings and the records of a run into a folder; what is missing of the data, in words.
+
+    about: as `public` gives it.
+    """
+    there = runs_folder(staged, run)
+    there.mkdir(parents=True)
+    records = project.read(run.dataset, Record)
+    missing = _data(staged / "dataset", at, records)
+    # What made captions once is no part of the run.
+    tables = about.settings.model_dump(mode="json", exclude={"caption": {"captioner", "captioner_model"}})
+    (staged / project.SETTINGS_FILE).write_text(to_toml(tables), "utf-8")
+    (there / run.about.name).write_text(about.model_dump_json(indent=2) + "\n", "utf-8")
+    for path in (at.prompts, at.compare_prompts):
+        if path.is_file():
+            shutil.copyfile(path, staged / path.name)
+    sources = [one if one.kind == "hub" else one.model_copy(update={"where": _last(one)}) for one in project.read(at.sources, Source)]
+    if sources:
+        (staged / at.sources.name).write_text("".join(project.to_json(one) + "\n" for one in sources), "utf-8")
+    for path in (run.dataset, run.steps, run.checkpoints, run.verdict, run.suite):
+        if path.is_file():
+            shutil.copyfile(path, there / path.name)
+    _pictures(there, run, run.validation, list(runs.drawn(run, run.validation).values()))
+    if (base := as_folder(runs.about(run).settings.base.model)) is not None:
+        # Only for the notebooks to run here; a link is never packed.
+        (staged / "base").mkdir()
+        (staged / about.settings.base.model).symlink_to(base, target_is_directory=True)
+    return missing
+
+
+def add_weights(staged: Path, run: Run, kept: Iterable[Checkpoint], *, is_trained: bool) -> None:
+    """Put the portable files of these checkpoints into the folder; of an unfinished training also what it takes to go on."""
+    there = runs_folder(staged, run)
+    for checkpoint in kept:
+        _copy(runs.verified(run, checkpoint), there / checkpoint.file)
+    if not is_trained:
+        newest = run.checkpoint(max(checkpoint.step for checkpoint in kept))
+        for path in (*newest.glob("state/*"), run.stop_state):
+            if path.is_file():
+                _copy(path, there / path.relative_to(run.folder))
+
+
+def add_drawn(staged: Path, run: Run, drawn: Sequence[Generation], sheets: Iterable[Path]) -> None:
+    """Put the pictures of the new prompts and the sheets into the folder."""
+    there = runs_folder(staged, run)
+    _pictures(there, run, run.generations, drawn)
+    for path in filter(Path.is_file, sheets):
+        _copy(path, there / path.relative_to(run.folder))
+
+
+def runs_folder(staged: Path, run: Run) -> Path:
+    """Where the run lies in the folder."""
+    return staged / "runs" / run.name
+
+
+def located(folder: Path) -> list[str]:
+    """The pictures whose EXIF data say where they were taken."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"):
+            try:
+                with Image.open(path) as picture:
+                    if picture.getexif().get_ifd(GPS):
+                        found.append(path.relative_to(folder).as_posix())
+            except (OSError, ValueError, SyntaxError):
+                continue  # The check tells what is wrong with it.
+    return found
+
+
+def without_places(data: bytes, places: Mapping[str, str]) -> bytes:
+    """Text in which each folder of this machine has another name; the longest are replaced first."""
+    for place, name in sorted(places.items(), key=lambda pair: -len(pair[0])):
+        if len(place) > 1:
+            data = re.sub(re.escape(place.encode()) + rb"(?![\w-])", name.encode(), data)
+    return data
+
+
+def contents(staged: Path, places: Mapping[str, str]) -> dict[str, bytes]:
+    """What is packed: every file by its name, text without names of places on this machine."""
+    files = {}
+    for path in sorted(staged.rglob("*")):
+        name = path.relative_to(staged)
+        if name.parts[0] != "base" and path.is_file() and not path.is_symlink() and not path.name.startswith("."):
+            data = path.read_bytes()
+            files[name.as_posix()] = without_places(data, places) if path.suffix in TEXT else data
+    return files
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """The bytes of a zip; equal files give equal bytes."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, DATE)
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_STORED if Path(name).suffix.lower() in PACKED else zipfile.ZIP_DEFLATED
+            archive.writestr(entry, files[name])
+    return buffer.getvalue()
+
+
+def there_already(path: Path) -> HandIn | None:
+    """The hand-in that was written to a file before and is whole; None where there is none.
+
+    Raises SettingsError where the file is something else, which must not be lost.
+    """
+    if not path.exists():
+        return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if MANIFEST in archive.namelist():
+                found = HandIn.model_validate_json(archive.read(MANIFEST))
+                return found if archive.testzip() is None else None
+    except (OSError, zipfile.BadZipFile, ValueError):
+        pass
+    raise SettingsError(f"{path} is there already and no hand-in of Decal; it is left alone.\nName another file with --out.")
+
+
+def _data(folder: Path, at: Project, records: Sequence[Record]) -> list[str]:
+    """The pictures of the records and their metadata; what is missing or other than it was, in words."""
+    folder.mkdir()
+    has_several = any(record.other_captions for record in records)
+    made = _provenance(at.dataset / METADATA)
+    lines, wrong = [], []
+    for record in records:
+        source = at.dataset / record.file
+        if not source.is_file():
+            wrong.append(f"{record.file} is gone")
+            continue
+        if project.sha256(source) != record.sha256:
+            wrong.append(f"{record.file} is another picture")
+        _copy(source, folder / record.file)
+        line: dict[str, object] = {"file_name": record.file, "text": list(record.captions) if has_several else record.caption}
+        line |= {"repeats": record.repeats} if record.repeats != 1 else {}
+        lines.append(line | ({"provenance": made[record.file]} if record.file in made else {}))
+    (folder / METADATA).write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    return wrong
+
+
+def _provenance(metadata: Path) -> dict[str, object]:
+    """By file, what a drawn picture was made with; other keys of a row were never trained on, and may be private."""
+    found: dict[str, object] = {}
+    for line in text_lines(metadata.read_bytes()) if metadata.is_file() else []:
+        with contextlib.suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if isinstance(row, dict) and "provenance" in row:
+                found[str(row.get("file_name"))] = row["provenance"]
+    return found
+
+
+def _pictures(there: Path, run: Run, stream: Path, drawn: Sequence[Generation]) -> None:
+    """Pictures of a stream, and their records where there are some."""
+    whole = [one for one in drawn if (run.folder / one.file).is_file()]
+    for one in whole:
+        _copy(run.folder / one.file, there / one.file)
+    (there / stream.name).write_text("".join(project.to_json(one) + "\n" for one in whole), "utf-8")
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _last(source: Source) -> str:
+    """The last part of a path; where a source lay is nobody's business."""
+    return re.split(r"[\\/]", source.where.rstrip("\\/"))[-1]
+
+
+README = """# {keyword}: a LoRA for {base}
+
+{total}. {todo}
+
+| what | where |
+| --- | --- |
+| the data set: {pictures} pictures with captions | `dataset/`, captions in `metadata.jsonl` |
+| the training: command, settings, log, losses | `train.ipynb` |
+| the comparison of checkpoints and the new pictures | `inference.ipynb` |
+| the LoRA, step {step} | `{adapter}` |
+| the checklist | `checklist.md` |
+
+Both notebooks have run, and run again wherever this folder is unpacked: `pip install decal`, then open them with Jupyter in this folder.
+{base_note} In A1111, ComfyUI and others, put the LoRA into their folder of LoRAs and write `{keyword}` in the prompt.
+
+`decal.toml`, `prompts.txt` and `runs/` make this folder a project of Decal: `decal show .` says what is in it, `decal train .` does nothing
+where the training is finished and goes on where it is not.
+"""

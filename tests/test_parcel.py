@@ -1,0 +1,56 @@
+"""What is packed into a hand-in, and how."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from decal import parcel
+from decal.errors import SettingsError
+from decal.runs import About
+from decal.settings import parse, read, resolve, to_toml
+
+
+def about(model: str) -> About:
+    settings = resolve(parse({"base": {"model": model}, "data": {"resolution": 64}}), 1)
+    return About(begun="", settings=settings, versions={}, device="cpu", data="", base="")
+
+
+def test_equal_files_give_equal_bytes_in_any_order() -> None:
+    one = parcel.pack({"b.txt": b"fox" * 99, "a.png": b"pear"})
+    assert one == parcel.pack({"a.png": b"pear", "b.txt": b"fox" * 99})
+
+
+def test_a_file_that_is_no_hand_in_is_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / "holiday.zip"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("photo.txt", "dear")
+    with pytest.raises(SettingsError, match="left alone"):
+        parcel.there_already(other)
+    assert parcel.there_already(tmp_path / "nothing.zip") is None
+
+
+def test_a_base_in_a_folder_is_looked_for_beside_the_notebooks(tiny: Path) -> None:
+    shown = parcel.public(about(str(tiny)))
+    assert shown.settings.base.model == f"base/{tiny.name}"
+    assert parcel.base_in_python(shown)[0] == repr(f"base/{tiny.name}")
+
+
+def test_the_settings_of_a_run_come_back_from_the_toml_that_is_packed(tmp_path: Path) -> None:
+    settings = about("mini").settings
+    (tmp_path / "decal.toml").write_text(to_toml(settings.model_dump(mode="json")))
+    assert resolve(read(tmp_path / "decal.toml"), 1) == settings
+
+
+def test_places_of_this_machine_get_other_names_the_longest_first() -> None:
+    places = {"/home/ann": "~", "/home/ann/fox": "."}
+    assert parcel.without_places(b"/home/ann/fox/a.png /home/ann/b /home/anna", places) == b"./a.png ~/b /home/anna"
+
+
+def test_a_picture_that_says_where_it_was_taken_is_found(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(parcel.GPS)[1] = "N"
+    for name, data in (("home.jpg", exif), ("sky.jpg", Image.Exif())):
+        Image.new("RGB", (8, 8)).save(tmp_path / name, exif=data)
+    assert parcel.located(tmp_path) == ["home.jpg"]

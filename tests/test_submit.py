@@ -1,0 +1,56 @@
+"""The hand-in as a person makes it, on a random-weight model and pictures of simple shapes."""
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_cli import QUICK
+from typed import Call
+
+from decal.notebooks import Execution
+
+SHOWN = {"README.md", "checklist.md", "decal.toml", "hand-in.json", "inference.ipynb", "prompts.txt", "train.ipynb"}
+
+
+@pytest.fixture
+def trained(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> Path:
+    """A trained project of sixteen shapes."""
+    folder = tmp_path / "quartz-27"
+    assert call("new", folder, "--from", shapes, "--keyword", "zorb", "--base", tiny)[0] == 0
+    with (folder / "decal.toml").open("a", encoding="utf-8") as file:
+        file.write(QUICK)
+    assert call("train", folder)[0] == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_a_hand_in_runs_elsewhere_tells_nothing_private_and_is_made_once(call: Call, trained: Path, tmp_path: Path) -> None:
+    code, out, err = call("submit", trained, "--checkpoint", 4)
+    assert (code, err.count("Error")) == (0, 0)
+    assert "  fail         pictures         16 pictures; 20 to 50 or more are wanted" in out.splitlines()
+    packed = (trained / "hand-in.zip").read_bytes()
+    records = [json.loads(line) for line in call("submit", trained, "--checkpoint", 4, "--json")[1].splitlines()]
+    assert [one["name"] for one in records if one.get("mark") == "fail"] == ["pictures", "checkpoints"]
+    assert (trained / "hand-in.zip").read_bytes() == packed
+
+    elsewhere = tmp_path / "else where"
+    with zipfile.ZipFile(trained / "hand-in.zip") as archive:
+        assert {name for name in archive.namelist() if "/" not in name} >= SHOWN
+        assert sum(name.startswith("dataset/") for name in archive.namelist()) == 17
+        assert sum(name.startswith("runs/run-01/generations/") for name in archive.namelist()) == 30
+        archive.extractall(elsewhere)
+    private = [str(place).encode() for place in (tmp_path, Path.home(), sys.prefix, trained.name)]
+    files = [path for path in elsewhere.rglob("*") if path.is_file()]
+    assert not [(path, place) for path in files for place in private if place in path.read_bytes()]
+
+    run = Execution("train.ipynb", (elsewhere / "train.ipynb").read_bytes())
+    list(run.run(elsewhere, lambda: False))
+    assert run.data == (elsewhere / "train.ipynb").read_bytes()
+
+
+def test_without_a_run_there_is_nothing_to_hand_in(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    assert call("new", tmp_path / "p", "--from", shapes, "--keyword", "zorb", "--base", tiny)[0] == 0
+    code, _, err = call("submit", tmp_path / "p")
+    assert (code, err.splitlines()[0]) == (1, f"{tmp_path / 'p'} has no run yet.")
