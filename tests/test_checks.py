@@ -17,14 +17,16 @@ from decal.pictures import look
 from decal.records import Finding
 from decal.settings import Settings, parse
 
-SAMPLE = Path(checks.__file__).parent / "mini" / "sample"
+SAMPLE = Path(checks.__file__).parents[1] / "mini" / "sample"
 GOOD = "inkpop style sticker of a red fox"
 
 
 def _noise(seed: int, side_px: int = 64) -> Image.Image:
-    """Soft coloured blots, different for every seed."""
+    """Soft coloured blots in a sharp frame, different for every seed."""
     dice = np.random.default_rng(seed)
-    return Image.fromarray(dice.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize((side_px, side_px))
+    blots = Image.fromarray(dice.integers(0, 256, (6, 6, 3), dtype=np.uint8)).resize((side_px, side_px))
+    ImageDraw.Draw(blots).rectangle((1, 1, side_px - 2, side_px - 2), outline="black")
+    return blots
 
 
 def _set(folder: Path, captions: Mapping[str, str | None], side_px: int = 64) -> Path:
@@ -115,8 +117,11 @@ def test_animations_and_hidden_colours_are_told(tmp_path: Path) -> None:
     hidden = _noise(3).convert("RGBA")
     hidden.putalpha(0)
     hidden.save(folder / "b.png")
-    assert _found(folder)[:2] == [("warning", "animated", "a.gif"), ("note", "no_holdout", None)]
-    assert _found(folder)[2:] == [("note", "hidden_colour", "b.png")]
+    assert [found for found in _found(folder) if found[2]] == [
+        ("warning", "animated", "a.gif"),
+        ("warning", "low_contrast", "b.png"),
+        ("note", "hidden_colour", "b.png"),
+    ]
 
 
 def test_copies_are_told_with_the_first_of_them(tmp_path: Path) -> None:
@@ -225,6 +230,7 @@ def test_the_size_of_the_set_is_judged(tmp_path: Path) -> None:
     empty, one = tmp_path / "empty", _set(tmp_path / "one", {"a.png": GOOD})
     assert _found(empty) == [("error", "no_pictures", None)]
     assert _found(one) == [("warning", "one_picture", None), ("note", "no_holdout", None)]
+    assert ("warning", "shown_often", None) in _found(_set(tmp_path / "three", {f"{n}.png": f"{GOOD} {n}" for n in range(3)}))
     assert ("note", "keyword_not_set", None) in _found(one, Settings())
 
 

@@ -297,7 +297,9 @@ def _looks(count: int, first: int = 0) -> dict[str, Look]:
         size = THUMBNAIL_PX[0] * THUMBNAIL_PX[1] * 3
         thumbnail = (digest.digest() * size)[:size]
         bits = int.from_bytes(digest.digest()[:8], "big")
-        looks[f"{number:03}.png"] = Look(digest.hexdigest(), digest.hexdigest(), 8, 8, "RGB", 1, False, False, bits, thumbnail)
+        looks[f"{number:03}.png"] = Look(
+            digest.hexdigest(), digest.hexdigest(), 8, 8, "RGB", 1, False, False, 1, None, 255, None, bits, thumbnail
+        )
     return looks
 
 

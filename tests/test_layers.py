@@ -14,10 +14,10 @@ ORDER = """
     errors wording records subjects
     presets schedule settings
     project events metadata
-    lettering curves pictures reading duplicates
+    lettering curves quality pictures reading duplicates
     sources intake dataset export undo
-    captions edits checks
-    grid sheets
+    captions edits grid checks
+    sheets
     scores compare
     doctor
     grammar language descriptions suite

@@ -15,7 +15,9 @@ from typing import Literal
 import numpy as np
 from PIL import GifImagePlugin, Image, ImageCms, ImageColor, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
+from decal import quality
 from decal.errors import DataError
+from decal.quality import CutOut
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 # Without this list Pillow would also try formats that start other programs, such as Ghostscript for EPS.
@@ -70,7 +72,9 @@ class Look:
     sha256: of the file's bytes. pixels_sha256: of the visible colours and the alpha after the EXIF rotation; equal for the same picture in
     two files. Sizes are after that rotation. mode: as Pillow names it. frames: more than 1 where the file is animated or has pages.
     has_alpha: some pixel is not opaque. has_hidden_colour: fully transparent pixels hold several colours, which dropping the alpha reveals.
-    dhash: 64 bits, one for each cell that is darker than its right neighbour. thumbnail: RGB on white, 18 x 16 px, row by row.
+    orientation: of the EXIF, 1 for upright. edge_px, contrast: see `quality`; the latter on the ground that was asked for. cut_out: None
+    without alpha. dhash: 64 bits, one for each cell that is darker than its right neighbour. thumbnail: RGB on white, 18 x 16 px, row by
+    row.
     """
 
     sha256: str
@@ -81,14 +85,22 @@ class Look:
     frames: int
     has_alpha: bool
     has_hidden_colour: bool
+    orientation: int
+    edge_px: float | None
+    contrast: int
+    cut_out: CutOut | None
     dhash: int
     thumbnail: bytes
 
 
-def look(path: Path) -> Look:
-    """What is known of a picture file after decoding all of its first frame. Raises PictureError."""
+def look(path: Path, ground: str = "white") -> Look:
+    """What is known of a picture file after decoding all of its first frame. Raises PictureError.
+
+    ground: what it will stand on; the thumbnail stands on white all the same, so that the hold-out does not change with it.
+    """
     data = _read(path)
     image = _decode(path, data)
+    orientation = _orientation(image)
     rgb, alpha = _split(path, _upright(image))
     seen = _composite(rgb, alpha, (255, 255, 255))
     pixels = hashlib.sha256(f"{seen.width} {seen.height} ".encode() + seen.tobytes())
@@ -105,6 +117,10 @@ def look(path: Path) -> Look:
         frames=_frames(image),
         has_alpha=alpha is not None,
         has_hidden_colour=alpha is not None and _hides_colour(rgb, alpha),
+        orientation=orientation,
+        edge_px=quality.edge_px(seen),
+        contrast=quality.contrast(seen if alpha is None or ground == "white" else _composite(rgb, alpha, colour(ground))),
+        cut_out=None if alpha is None else quality.cut_out(rgb, alpha),
         dhash=dhash(thumbnail),
         thumbnail=thumbnail.tobytes(),
     )
@@ -198,12 +214,18 @@ def _decode(path: Path, data: bytes) -> Image.Image:
     return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF says; damaged EXIF is no reason to lose the picture."""
+def _orientation(image: Image.Image) -> int:
+    """How the EXIF says that the picture is stored, 1 for upright; damaged EXIF is no reason to lose the picture."""
     try:
-        rotation = ROTATIONS.get(int(image.getexif().get(ORIENTATION, 1)))
+        orientation = int(image.getexif().get(ORIENTATION, 1))
     except Exception:
-        rotation = None
+        return 1
+    return orientation if orientation in ROTATIONS else 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF says."""
+    rotation = ROTATIONS.get(_orientation(image))
     if rotation is None:
         return image
     upright = image.transpose(rotation)

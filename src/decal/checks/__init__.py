@@ -1,0 +1,94 @@
+"""The data doctor: one small function a check; rows and looks in, findings out.
+
+A finding says what was measured and what to do. An error is what would spoil training or silently lose a caption, a warning what most
+people would want to mend, a note what is good to know. Pictures are decoded in full by a few threads, because only that finds the broken
+ones; everything else is arithmetic on what was seen.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from decal import pictures
+from decal.captions import Tokenizer
+from decal.checks import captions, craft, likeness, shapes, whole
+from decal.checks.saying import LEVELS, place, summary
+from decal.dataset import Listing, scan
+from decal.pictures import Look, PictureError
+from decal.presets import base_preset
+from decal.records import Finding, Source
+from decal.settings import Settings
+
+__all__ = ["LEVELS", "Checked", "run", "summary"]
+
+# Pillow decodes outside Python's lock, so threads use several cores without copies of the process.
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found: errors first, then by file. looks: by file, of every picture that could be decoded."""
+
+    findings: tuple[Finding, ...]
+    looks: dict[str, Look]
+    listing: Listing
+
+
+def run(folder: Path, settings: Settings, *, sources: Sequence[Source] = (), workers: int = THREADS) -> Checked:
+    """Look at every picture and caption below `dataset/`. Raises BaseModelError where the base's tokenizer cannot be read."""
+    listing = scan(folder)
+    found = list(listing.faults)
+    looks: dict[str, Look] = {}
+
+    def look(file: str) -> Look | Finding:
+        try:
+            return pictures.look(folder / file, settings.data.ground)
+        except PictureError as problem:
+            return Finding(level="error", check=problem.fault, file=file, reason=problem.reason, remedy=problem.remedy)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for file, seen in zip(listing.files, pool.map(look, listing.files), strict=True):
+            if isinstance(seen, Look):
+                looks[file] = seen
+            else:
+                found.append(seen)
+    found += _of_pictures(looks, settings)
+    found += _of_captions(folder, listing, settings)
+    found += whole.set_size(listing.files, settings)
+    found += whole.shown(len({row.file for row in listing.rows}), settings)
+    found += whole.licences(sources)
+    return Checked(tuple(sorted(found, key=place)), looks, listing)
+
+
+def _of_pictures(looks: dict[str, Look], settings: Settings) -> list[Finding]:
+    data = settings.data
+    resolution = data.resolution or base_preset(settings.base.model).resolution
+    return [
+        *shapes.tiny(looks, resolution, data.fit),
+        *shapes.unusual_ratio(looks, data.fit),
+        *shapes.animated(looks),
+        *shapes.rotated(looks),
+        *craft.blurred(looks, resolution),
+        *craft.low_contrast(looks, data.ground),
+        *craft.jagged(looks),
+        *craft.haloed(looks),
+        *craft.hidden_colour(looks),
+        *likeness.alike(looks),
+    ]
+
+
+def _of_captions(folder: Path, listing: Listing, settings: Settings) -> list[Finding]:
+    rows, tokenizer = captions.each_caption(listing.rows), Tokenizer.of_base(settings.base.model)
+    return [
+        *captions.repeated_row(listing.rows),
+        *captions.caption_there(rows),
+        *captions.sidecars(folder, listing),
+        *captions.repeated(rows),
+        *captions.nearly_repeated(rows, settings.caption),
+        *captions.words_there(rows, settings.caption),
+        *captions.tidy(rows),
+        *captions.in_english(rows, tokenizer),
+        *captions.too_long(rows, tokenizer, settings.base.model),
+        *whole.keyword(settings, tokenizer),
+    ]

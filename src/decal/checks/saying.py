@@ -1,0 +1,53 @@
+"""How a check says what it found: a finding in one call, long texts shortened, and all of them as lines for a terminal."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import groupby
+
+from decal.records import Finding, Level
+from decal.wording import printable
+
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+# More of the same are folded into one line on a terminal; the file has them all.
+MAX_LINES = 8
+MAX_FILE_COLUMN = 40
+
+
+def finding(level: Level, check: str, file: str | None, reason: str, remedy: str, line: int | None = None) -> Finding:
+    """A finding of the check of that name."""
+    return Finding(level=level, check=check, file=file, line=line, reason=reason, remedy=remedy)
+
+
+def place(found: Finding) -> tuple[int, str, int, str]:
+    """What findings are sorted by: errors first, then by file."""
+    return LEVELS.index(found.level), found.file or "", found.line or 0, found.check
+
+
+def short(text: str | None) -> str:
+    """A text in quotes, cut to 60 characters."""
+    words = text or ""
+    return repr(words if len(words) <= 60 else words[:57] + "...")
+
+
+def summary(findings: Sequence[Finding]) -> list[str]:
+    """The findings as aligned lines for a terminal, the remedy under each kind; more than 8 of a kind are folded into one line."""
+    kinds: dict[tuple[int, str], list[Finding]] = defaultdict(list)
+    for one in sorted(findings, key=place):
+        kinds[LEVELS.index(one.level), one.check].append(one)
+    shown = [one for kind in kinds.values() for one in kind[:MAX_LINES]]
+    column = min(MAX_FILE_COLUMN, max((len(_name(one)) for one in shown), default=0))
+    indent = " " * (2 + 9)
+    lines: list[str] = []
+    for kind in (kinds[key] for key in sorted(kinds, key=lambda key: key[0])):
+        for remedy, same in groupby(kind[:MAX_LINES], key=lambda one: one.remedy):
+            lines += [f"  {one.level:8} {_name(one):{column}}  {printable(one.reason)}".rstrip() for one in same]
+            lines.append(f"{indent}-> {printable(remedy)}")
+        if len(kind) > MAX_LINES:
+            lines.append(f"{indent}... and {len(kind) - MAX_LINES:,} more like this")
+    return lines
+
+
+def _name(one: Finding) -> str:
+    """The file in its column, cut from the left, whose end tells more."""
+    name = printable(one.file or "")
+    return name if len(name) <= MAX_FILE_COLUMN else "..." + name[-(MAX_FILE_COLUMN - 3) :]
