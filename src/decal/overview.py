@@ -1,5 +1,6 @@
 """A project in a few lines: what the check found, what a run is about, what is there and what comes next. Only reads."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from json import dumps
@@ -8,10 +9,11 @@ from shlex import quote
 
 from decal import checks, dataset, project, runs
 from decal.checks import Checked
+from decal.errors import SettingsError
 from decal.presets import BASES, base_preset
 from decal.project import Project, Run
 from decal.records import Checkpoint, Finding, Generation, Line
-from decal.settings import Resolved, fields, options, read, resolve
+from decal.settings import Resolved, Settings, fields, options, read, resolve
 from decal.wording import counted
 
 
@@ -78,7 +80,7 @@ def look(at: Project) -> Overview:
         following = f"mend the errors, then  {following}" if errors else f"decal train {folder}"
     known = [_look_at_run(at, run) for run in at.runs()]
     if known and known[-1].step < known[-1].steps:
-        following = f"decal train {folder}{options(resolve(settings, 1), runs.about(at.runs()[-1]).settings)}"
+        following = f"decal train {folder}{_options(at.runs()[-1], settings)}"
     elif known:
         drawn = {PurePosixPath(sheet).name.partition("-")[0] for sheet in known[-1].sheets}
         following = f"decal compare {folder}"
@@ -97,6 +99,13 @@ def look(at: Project) -> Overview:
         runs=tuple(known),
         next=following,
     )
+
+
+def _options(run: Run, settings: Settings) -> str:
+    """What to add to `decal train` so that it goes on with the run as it was begun."""
+    with contextlib.suppress(SettingsError):  # Training will say what contradicts the run.
+        settings = runs.with_start(run, settings)
+    return options(resolve(settings, 1), runs.about(run).settings)
 
 
 def _from_nothing(at: Project) -> str:

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from decal.errors import BaseModelError
 from decal.subjects import Kind
 
-Targets = Literal["attention", "all"]
+Targets = Literal["attention", "all", "imported"]
 
 
 @dataclass(frozen=True)

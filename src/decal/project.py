@@ -92,6 +92,15 @@ class Run:
         return self.folder / "votes.jsonl"
 
     @property
+    def start(self) -> Path:
+        """What the run begins with where that is no new LoRA: the record; the factors lie beside it."""
+        return self.folder / "start.json"
+
+    @property
+    def start_factors(self) -> Path:
+        return self.folder / "start.safetensors"
+
+    @property
     def stop_state(self) -> Path:
         """The file to go on from after a stop between checkpoints."""
         return self.folder / "stopped" / "state.safetensors"
@@ -170,6 +179,10 @@ class Project:
             Run(folder)
             for folder in sorted(folders, key=lambda folder: (str(read_json(folder / "run.json").get("begun", "")), folder.name))
         ]
+
+    def waiting(self) -> list[Run]:
+        """The runs that have a LoRA to begin with and were not begun."""
+        return [Run(path.parent) for path in sorted(self.folder.glob("runs/*/start.json")) if not path.with_name("run.json").exists()]
 
 
 def open_project(folder: Path) -> Project:

@@ -59,6 +59,22 @@ class Source(Line):
     pictures: int
 
 
+class Start(Line):
+    """The LoRA of another tool that a run begins with; `start.json` in the run, its factors beside it.
+
+    file: its name, without folders. sha256: of its bytes. factors_sha256: of the file beside. targets: attention or all where its layers
+    are just those, else imported. layers: how many. raised: how many of them were brought to the rank of the largest.
+    """
+
+    file: str
+    sha256: str
+    factors_sha256: str
+    rank: int
+    targets: Literal["attention", "all", "imported"]
+    layers: int
+    raised: int
+
+
 class Finding(Line):
     """One thing that the data check has to say.
 

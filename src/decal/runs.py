@@ -12,10 +12,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from decal import project
-from decal.errors import ChangedError, ProjectError
+from decal.errors import ChangedError, ProjectError, SettingsError
 from decal.project import Project, Run
-from decal.records import Cell, Checkpoint, Generation, Line, Record
-from decal.settings import Resolved, changed, options
+from decal.records import Cell, Checkpoint, Generation, Line, Record, Start
+from decal.settings import Resolved, Settings, changed, options
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +64,51 @@ def newest(at: Project, name: str | None) -> Run:
 def next_name(at: Project) -> str:
     """A name for a new run that no run has."""
     number = 1
-    while (at.folder / "runs" / f"run-{number:02d}" / "run.json").exists():
+    while any((at.folder / "runs" / f"run-{number:02d}" / name).exists() for name in ("run.json", "start.json")):
         number += 1
     return f"run-{number:02d}"
+
+
+def with_start(run: Run, settings: Settings) -> Settings:
+    """The settings with the rank and targets of the LoRA that the run begins with, where there is one.
+
+    Raises SettingsError where they are set otherwise: they are what its weights are made of.
+    """
+    start = project.read_record(run.start, Start)
+    if start is not None:
+        return fixed_by(start, settings)
+    if settings.train.targets == "imported":
+        raise SettingsError(
+            f'train.targets is "imported", and {run.name} does not begin with a LoRA of another tool.\n'
+            'Bring one with  decal import FILE  or write "attention" or "all".'
+        )
+    return settings
+
+
+def fixed_by(start: Start, settings: Settings) -> Settings:
+    """The settings with what an imported LoRA fixes. Raises SettingsError where something of it is set otherwise."""
+    train = settings.train
+    wrong = [
+        f"train.{key} is {given!r}, {start.file} has {its!r}"
+        for key, given, its in (("rank", train.rank, start.rank), ("targets", train.targets, start.targets))
+        if given not in (None, its)
+    ]
+    if wrong:
+        raise SettingsError(f"An imported LoRA fixes rank and targets: {'; '.join(wrong)}.\nLeave them out of the settings.")
+    return settings.model_copy(update={"train": train.model_copy(update={"rank": start.rank, "targets": start.targets})})
+
+
+def start_factors(run: Run) -> Path | None:
+    """The factors that the run begins with; None for new ones. Raises ProjectError where they are missing or damaged."""
+    start = project.read_record(run.start, Start)
+    if start is None:
+        return None
+    if not run.start_factors.is_file() or project.sha256(run.start_factors) != start.factors_sha256:
+        raise ProjectError(
+            f"{run.start_factors} is missing or damaged, and {run.name} begins with it.\n"
+            f"Import {start.file} again into a new run, or put the file back."
+        )
+    return run.start_factors
 
 
 def begin(run: Run, settings: Resolved, records: Sequence[Record], *, device: str, base: str) -> None:

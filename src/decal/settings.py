@@ -195,7 +195,9 @@ class TrainSettings(Section):
     rank: int | None = Field(None, ge=1, le=1024, description="Rank of the LoRA: its size and its freedom.")
     alpha: float | None = Field(None, gt=0, description="The LoRA is scaled by alpha / rank; left out, alpha is the rank.")
     targets: Targets | None = Field(
-        None, description="Layers that get a LoRA: attention, or all (attention, feed-forward and convolutions)."
+        None,
+        description="Layers that get a LoRA: attention, or all (attention, feed-forward and convolutions); imported stands for those of a "
+        "LoRA that decal import brought.",
     )
     rank_stabilised: bool = Field(
         False, description="rsLoRA: scaled by alpha / sqrt(rank) instead, so that a larger rank does not learn more slowly."

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -49,7 +50,7 @@ STATE_FILE = "state.safetensors"
 class Task:
     """All that a training needs: what to learn from, how, where to put it, where to go on from, and when to stop.
 
-    resume: the state to go on from; None at the beginning. stop: asked before every step.
+    resume: the state to go on from; None at the beginning. stop: asked before every step. start: factors to begin with; None for new ones.
     """
 
     run: Run
@@ -59,6 +60,7 @@ class Task:
     attempt: int
     resume: State | None
     stop: Callable[[], bool]
+    start: Path | None = None
 
 
 def choose_device(settings: ResolvedTrain) -> torch.device:
@@ -108,6 +110,7 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:
                 holdout_losses=held.each,
             )
         ]
+        loop.begin()
     loop.restart_clock()
     while loop.step < settings.steps and not task.stop():
         loop.advance()
@@ -200,7 +203,7 @@ class _Loop:
         self.shape = (size, base.latent_channels, side, side)
         repeats = lowest_terms([record.repeats for record in task.train.records])
         self.order = Order(settings.seed, len(task.train), size, task.settings.data.flip, settings.caption_dropout, repeats)
-        self.factors = lora.attach(base, settings)
+        self.factors = lora.attach(base, settings, task.start)
         self.signal = base.alphas_cumprod.to(base.device)
         # accelerate keeps one state a process and refuses another precision in it; each training begins with a fresh one.
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -231,6 +234,12 @@ class _Loop:
         self.block: list[_Done] = []
         self.sent: list[_Sent] = []
         self.clock = time.perf_counter()
+
+    def begin(self) -> None:
+        """Put in the factors that the training begins with, where there are some; the base was measured before."""
+        if self.task.start is not None:
+            lora.begin_with(self.task.start, self.factors, self.settings.scale)
+            self.average = optimizers.Average(self.factors, self.optimizer, self.settings.ema_decay)
 
     def advance(self) -> None:
         """Do one optimizer step; nothing in it waits for the device."""

@@ -6,6 +6,7 @@ loop know only `Base`. Conditioning is a named bundle of tensors, so neither nee
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
@@ -64,6 +65,27 @@ class Base(Protocol):
 
     def release_encoders(self) -> None:
         """Let go of the VAE and the text encoder; they are loaded again when next needed."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The layers of a base by name and shape, without weights.
+
+    targets: ends of the names of the layers that each kind of training takes. text_width: of what its denoiser is told; 768 in Stable
+    Diffusion 1.x, 1024 in 2.x.
+    """
+
+    parts: Mapping[str, nn.Module]
+    targets: Mapping[Literal["attention", "all"], Sequence[str]]
+    prediction: Prediction
+    text_width: int
+
+
+def outline(model: str) -> Outline:
+    """What a base is built like, read from its configuration alone. Raises BaseModelError where it cannot be had."""
+    from decal.bases.sd import outline
+
+    return outline(model)
 
 
 def load(model: str, *, device: torch.device, dtype: torch.dtype) -> Base:

@@ -17,9 +17,9 @@ import transformers
 from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, UNet2DConditionModel
 from huggingface_hub import snapshot_download
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from decal.bases import Conditioning, Prediction
+from decal.bases import Conditioning, Outline, Prediction
 from decal.errors import BaseModelError
 from decal.presets import base_preset, public_name
 
@@ -148,6 +148,16 @@ class StableDiffusion:
             raise BaseModelError(
                 f"{self.folder / name} cannot be read ({problem}).\nName a complete Stable Diffusion folder in base.model."
             ) from problem
+
+
+def outline(model: str) -> Outline:
+    """The layers of a Stable Diffusion on the meta device, which holds shapes and no numbers."""
+    base = StableDiffusion(model, device=torch.device("meta"), dtype=torch.float32)
+    with torch.device("meta"):
+        unet: Any = UNet2DConditionModel.from_config(base._config("unet/config.json"))
+        text = CLIPTextModel(CLIPTextConfig.from_dict(base._config("text_encoder/config.json")))
+    targets: dict[Literal["attention", "all"], list[str]] = {"attention": base.targets("attention"), "all": base.targets("all")}
+    return Outline({"unet": unet, "text_encoder": text}, targets, base.prediction, int(unet.config.cross_attention_dim))
 
 
 def _slice(pixels_each: int) -> int:

@@ -12,7 +12,8 @@ import sys
 import typer
 
 from decal.cli.about import doctor, presets, show
-from decal.cli.data import caption, check, describe, export, new
+from decal.cli.data import caption, check, describe, new
+from decal.cli.exchange import export, import_
 from decal.cli.judging import report
 from decal.cli.options import STOP
 from decal.cli.posts import app as posts
@@ -29,8 +30,26 @@ app = typer.Typer(
 )
 
 # In the order of a project's life, as `decal --help` lists them.
-for command in (new, check, describe, caption, train, compare, report, grid, draw, submit, run, demo, show, export, doctor, presets):
-    app.command()(command)
+for command in (
+    new,
+    check,
+    describe,
+    caption,
+    train,
+    compare,
+    report,
+    grid,
+    draw,
+    submit,
+    run,
+    demo,
+    show,
+    export,
+    import_,
+    doctor,
+    presets,
+):
+    app.command(command.__name__.strip("_"))(command)
 app.add_typer(posts, name="posts")
 
 

@@ -1,4 +1,4 @@
-"""Commands for the data set: new, check, describe, caption, export."""
+"""Commands for the data set: new, check, describe, caption."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -147,21 +147,6 @@ def caption(
     else:
         _fill(at, settings, adds_keyword=add_keyword, json=json)
     say_next(f"decal check {quote(str(folder))}", json or dry_run)
-
-
-def export(
-    folder: Folder = HERE,
-    dataset: Annotated[Path | None, typer.Option("--dataset", metavar="TARGET", help="A new folder for the data set.")] = None,
-    kind: Annotated[str, typer.Option("--as", metavar="FORMAT", help="imagefolder, kohya, txt, webdataset or parquet.")] = "imagefolder",
-) -> None:
-    """Write the data set of a project for other tools; read back with  decal new --from, it has the same captions and pictures."""
-    from decal import workflow
-    from decal.project import open_project
-
-    if dataset is None:
-        raise SettingsError("decal export needs a target.\nFor instance  decal export my-stickers --dataset stickers-kohya --as kohya")
-    for line in workflow.export_dataset(open_project(folder), dataset, kind).told():
-        print(line)
 
 
 def _pick(at: "Project", picks: Path | None, json: bool) -> int:

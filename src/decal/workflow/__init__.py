@@ -10,6 +10,7 @@ from decal.workflow.choosing import compare
 from decal.workflow.data import Captioned, caption, check, edit, export_dataset, undo_edit, write_txt
 from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
+from decal.workflow.exchange import export_adapter, import_adapter
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.reporting import write_report
@@ -34,7 +35,9 @@ __all__ = [
     "draw_candidates",
     "draw_grid",
     "edit",
+    "export_adapter",
     "export_dataset",
+    "import_adapter",
     "import_posts",
     "new",
     "pick",

@@ -33,8 +33,11 @@ def run_to_train(at: Project, choice: Choice) -> Run:
     """The run that training goes on with, or a new one."""
     if choice.name is not None and choice.is_new and at.run(choice.name).about.exists():
         raise SettingsError(f"There is a run {choice.name!r} already.\nLeave --new-run out to go on with it, or name another one.")
+    waiting = {run.name: run for run in at.waiting()}
     if choice.name is not None:
-        return at.run(choice.name) if choice.is_new else runs.newest(at, choice.name)
+        return at.run(choice.name) if choice.is_new or choice.name in waiting else runs.newest(at, choice.name)
+    if waiting:
+        return next(iter(waiting.values()))
     known = at.runs()
     return at.run(runs.next_name(at)) if choice.is_new or not known else known[-1]
 

@@ -30,6 +30,7 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
     where a run is resumed with other settings, and StoppedError when `stop` said so; the run can then be resumed.
     """
     run = run_to_train(at, choice)
+    settings = runs.with_start(run, settings)
     if _is_done(at, settings, run):
         yield _nothing_to_train(run, "settings and pictures are as they were")
         return
@@ -80,7 +81,7 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
             album = gallery.Album(run, run.validation)
             yield from _validate_missing(run, base, resolved, album, prompts)
             base.release_encoders()
-            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop)
+            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run))
             yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
             for event in training.tracked(training.train(base, task), run, resolved):
                 if isinstance(event, Checkpoint):
