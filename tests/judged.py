@@ -7,12 +7,12 @@ from pathlib import Path
 from evidence import Made, world
 from PIL import Image
 
-from decal import project, runs, scores
+from decal import project, runs, scores, suite
 from decal.compare.contest import enter
 from decal.compare.racing import Race
 from decal.compare.verdict import judge
 from decal.project import Project, Run
-from decal.records import Cell, Checkpoint, Generation, Record, Step, Verdict
+from decal.records import Cell, Checkpoint, Generation, Record, Step, Suite, SuitePrompt, Verdict
 from decal.settings import parse, resolve
 
 SIDE_PX = 16
@@ -66,8 +66,13 @@ def judged(run: Run, checkpoints: Mapping[int, Made], prompts: tuple[str, ...]) 
     records = [record.file for record in project.read(run.dataset, Record) if record.split == "train"]
     evidence = world(checkpoints, prompts=len(prompts), pictures=6 + len(records))
     evidence = dataclasses.replace(evidence, prompts=prompts, files=tuple(records))
+    frozen = _frozen(prompts, evidence.seeds)
+    project.write_record(run.suite, frozen)
     generations = [
-        _drawn(run, prompt, seed, checkpoint) for checkpoint in evidence.drawn for prompt in evidence.prompts for seed in evidence.seeds
+        _drawn(run, suite.cell(frozen, prompt, seed, checkpoint))
+        for checkpoint in evidence.drawn
+        for prompt in evidence.prompts
+        for seed in evidence.seeds
     ]
     project.append_all(run.generations, generations)
     contest = enter(evidence, evidence.checkpoints, resamples=50)
@@ -77,17 +82,36 @@ def judged(run: Run, checkpoints: Mapping[int, Made], prompts: tuple[str, ...]) 
     return verdict
 
 
-def _drawn(run: Run, prompt: str, seed: int, checkpoint: int) -> Generation:
-    cell = Cell(
-        prompt=prompt,
+def _frozen(prompts: tuple[str, ...], seeds: tuple[int, ...]) -> Suite:
+    return Suite(
+        frozen="2026-11-26T12:00:00+00:00",
+        prompts=tuple(SuitePrompt(text=prompt, scored=prompt, group="own") for prompt in prompts),
+        drift_probe=(),
+        copy_probe=(),
+        seeds=seeds,
+        base_seeds=seeds,
+        fresh_seeds=(),
+        probe_seeds=(),
         guidance=3.0,
-        seed=seed,
-        steps=2,
+        strength=1.0,
         sampler="ddim",
+        steps=2,
+        negative="",
         width_px=SIDE_PX,
         height_px=SIDE_PX,
-        checkpoint=checkpoint,
+        ground="white",
+        fit="pad",
+        references=(),
+        rivals=(),
+        base="mini",
+        base_sha256="0" * 64,
+        embedder="squeezenet",
+        reader=None,
+        versions={},
     )
+
+
+def _drawn(run: Run, cell: Cell) -> Generation:
     key = project.fingerprint(cell.model_dump(mode="json"))
     path = run.folder / "generations" / f"{key[:16]}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ ORDER = """
     grammar language descriptions suite
     posts
     runs
-    report
+    report voting
     bases adapters batches objective optimizers lora cache state train generate
     vision embedders captioners
     viewing judging

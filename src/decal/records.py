@@ -13,6 +13,7 @@ Split = Literal["train", "holdout"]
 Role = Literal["objective", "guardrail", "information", "skipped"]
 Place = Literal["chosen", "tied", "open", "beaten", "rejected", "dropped", "broken"]
 Outcome = Literal["winner", "tie", "undecided", "none"]
+Answer = Literal["left", "right", "same"]
 Group = Literal["own", "new subject", "new combination", "in-domain"]
 Mark = Literal["pass", "fail", "not checked"]
 
@@ -404,6 +405,65 @@ class Trial(Line):
     complaints: tuple[str, ...]
 
 
+class Vote(Line):
+    """What a person said of two pictures of one prompt and seed; a line of `votes.jsonl`.
+
+    ballot: names the pair of pictures; of several votes on it the last counts. left, right: the checkpoints as they were shown.
+    left_sha256, right_sha256: of the pictures' files. shuffle: the seed of the order of ballots and of the sides. cast: UTC, ISO 8601.
+    """
+
+    ballot: str
+    prompt: str
+    seed: int
+    left: int
+    right: int
+    left_sha256: str
+    right_sha256: str
+    answer: Answer
+    shuffle: int
+    cast: str
+
+
+class Favour(Line):
+    """How a checkpoint stands with people. place: what the measures alone say of it. won, lost, same: votes.
+
+    worth: by people and measures together, on the scale of the utility; low, high: its 95 % interval. best_share: chance that it is the
+    best of those voted on; best_share_before: the same before any vote.
+    """
+
+    checkpoint: int
+    place: Place
+    won: int
+    lost: int
+    same: int
+    worth: float
+    low: float
+    high: float
+    best_share: float
+    best_share_before: float
+
+
+class Agreement(Line):
+    """In how many votes people prefer what a measure prefers. of: votes in which both prefer one. low, high: 95 % interval of the share."""
+
+    measure: str
+    agreed: int
+    of: int
+    low: float
+    high: float
+
+
+class People(Line):
+    """What votes add to a verdict. same: votes without a preference. measured, measured_outcome: what the measures alone say."""
+
+    votes: int
+    same: int
+    measured: int
+    measured_outcome: Outcome
+    favours: tuple[Favour, ...]
+    agreements: tuple[Agreement, ...]
+
+
 class Verdict(Line):
     """Which checkpoint to keep; `verdict.json`.
 
@@ -415,6 +475,7 @@ class Verdict(Line):
     without one measure. prompts, seeds, references: how many. resamples, seed: of the bootstrap. trials: other guidances and strengths;
     guidance, strength: what to draw the chosen one with, None where nothing was tried; guidances: the lowest and the highest at which
     it is about as good. suite: fingerprint of what was compared; made_of: of that and of every picture.
+    people: what votes add; then checkpoint, outcome and the places of standings say what people and measures find together.
     """
 
     outcome: Outcome
@@ -438,6 +499,7 @@ class Verdict(Line):
     references: int
     resamples: int
     seed: int
+    people: People | None = None
     trials: tuple[Trial, ...] = ()
     guidance: float | None = None
     strength: float | None = None

@@ -14,7 +14,7 @@ import typer
 from decal.cli.about import doctor, presets, show
 from decal.cli.data import caption, check, describe, new
 from decal.cli.exchange import export, import_
-from decal.cli.judging import report
+from decal.cli.judging import report, vote
 from decal.cli.options import STOP
 from decal.cli.posts import app as posts
 from decal.cli.submitting import submit
@@ -38,6 +38,7 @@ for command in (
     train,
     compare,
     report,
+    vote,
     grid,
     draw,
     submit,

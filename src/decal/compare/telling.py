@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from decal.records import Gap, Standing, Verdict
+from decal.records import Gap, People, Standing, Verdict
 from decal.wording import counted, printable
 
 SHOWN = 3
@@ -14,8 +14,10 @@ HEADS = ("step", "utility", "95 % interval", "style", "adherence", "behind the b
 
 def reason(verdict: Verdict) -> str:
     """What was decided and why, for a person: two to five sentences."""
+    if verdict.people is not None and _has_moved(verdict, verdict.people):
+        return " ".join([*_voted(verdict, verdict.people), *_rejected(verdict), *_unused(verdict)])
     said = {"winner": _winner, "tie": _tie, "undecided": _undecided, "none": _none}[verdict.outcome](verdict)
-    return " ".join([*said, *_rejected(verdict), *_unused(verdict), *_confirmed(verdict)])
+    return " ".join([*said, *_rejected(verdict), *_unused(verdict), *_confirmed(verdict), *_heard(verdict)])
 
 
 def next_step(verdict: Verdict) -> str:
@@ -129,6 +131,46 @@ def _confirmed(verdict: Verdict) -> list[str]:
     better = [fresh.checkpoint for fresh in verdict.fresh if fresh.low > here.high]
     said = f"On fresh seeds it is worth {here.utility:.2f} (95 %: {here.low:.2f} to {here.high:.2f})"
     return [f"{said}, less than {_steps(better)}: the choice was luck."] if better else [f"{said}."]
+
+
+def _has_moved(verdict: Verdict, people: People) -> bool:
+    """Whether the votes changed what the measures say."""
+    return (verdict.checkpoint, verdict.outcome) != (people.measured, people.measured_outcome)
+
+
+def _voted(verdict: Verdict, people: People) -> list[str]:
+    """What is decided where votes changed it."""
+    favours = {favour.checkpoint: favour for favour in people.favours}
+    assert verdict.checkpoint is not None, "votes are about a choice"
+    here = favours.pop(verdict.checkpoint)
+    steps = _steps(sorted({*verdict.tied, *verdict.open} or favours))
+    if verdict.outcome == "winner":
+        said = [f"Keep step {here.checkpoint:,}: {_votes(people)} and the measures together put it before {steps}."]
+    elif verdict.outcome == "tie":
+        said = [f"Keep step {here.checkpoint:,}; {steps} may be as good: {_votes(people)} and the measures together put it first."]
+    else:
+        said = [f"Not decided: {_votes(people)} and the measures together cannot tell step {here.checkpoint:,} from {steps}."]
+        said.append(f"The best guess is step {here.checkpoint:,}, the best with a chance of {here.best_share:.0%}.")
+    said.append(f"It was preferred in {here.won} of {counted(here.won + here.lost + here.same, 'pair')}.")
+    if people.measured != here.checkpoint:
+        said.append(f"The measures alone would take step {people.measured:,}.")
+    return [*said, *_agreed(people)]
+
+
+def _heard(verdict: Verdict) -> list[str]:
+    """What votes say of a choice that they left as it is."""
+    if verdict.people is None:
+        return []
+    return [f"{_votes(verdict.people)} leave{'s' if verdict.people.votes == 1 else ''} the choice as it is.", *_agreed(verdict.people)]
+
+
+def _agreed(people: People) -> list[str]:
+    by_utility = next((agreement for agreement in people.agreements if agreement.measure == "utility"), None)
+    return [f"People and measures agree in {by_utility.agreed} of {counted(by_utility.of, 'vote')}."] if by_utility is not None else []
+
+
+def _votes(people: People) -> str:
+    return counted(people.votes, "vote")
 
 
 def _row(standing: Standing) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ sure that captions and names stay words. The page needs no network and no script
 from pathlib import Path
 
 from decal.project import Project, Run
+from decal.records import Verdict
 from decal.report import judged, strips, trained
 from decal.report.markup import Markup, element, join
 from decal.report.matter import Matter, gather
@@ -40,46 +41,55 @@ def page(at: Project, run: Run) -> str:
 
 def _judgement(matter: Matter) -> list[tuple[str, Markup]]:
     """The parts that speak of the choice, as far as there is something to say."""
-    parts: list[tuple[str, Markup]] = []
+    parts = [("Pictures", _pictures(matter))]
+    if matter.verdict is not None and matter.verdict.standings:
+        parts += [*_comparison(matter), *_doubts(matter, matter.verdict), ("How it was measured", _measured(matter.verdict))]
+    return [(name, content) for name, content in parts if content]
+
+
+def _pictures(matter: Matter) -> Markup:
     if matter.drawn:
         steps = strips.columns(matter)
-        rows = strips.rows(matter, steps)
         how = "Not the prettiest: first the cells that change most from one checkpoint to the next, then the worst of the chosen one."
-        parts.append(("Pictures", join(_lead(how) if matter.scores else Markup(""), strips.table(matter, rows, steps))))
-    elif matter.glimpses:
-        parts.append(("Pictures", join(_lead("Drawn while training."), strips.glimpses(matter))))
-    verdict = matter.verdict
-    if verdict is None or not verdict.standings:
-        return parts
-    if any(standing.utility is not None for standing in verdict.standings):
-        parts.append(("Step by step", judged.curves(matter)))
-    trade_off = judged.trade_off(matter)
-    if trade_off:
-        how = (
-            "Nearer to your style often means farther from what was asked for. For checkpoints on the dashed line, no other is surely "
-            "better in one of the two or in diversity without being worse in the rest."
-        )
-        parts.append(("The trade-off", join(_lead(how), trade_off)))
-    parts.append(("All checkpoints", join(judged.table(matter), _more("Every measure", judged.every_value(matter)))))
-    worst = strips.cards(matter)
-    if worst:
-        parts.append((f"The worst of step {matter.chosen:,}", worst))
-    if verdict.suspects:
-        how = (
-            f"{counted(len(verdict.suspects), 'drawn picture')} may repeat a training picture: left the drawn one, right yours. "
-            "The number is the distance between them over that to the next nearest; 0 is an exact copy."
-        )
-        parts.append(("Suspected copies", join(_lead(how), strips.copies(matter, verdict.suspects))))
-    tried = judged.trials(verdict)
-    if tried:
-        parts.append(("Guidance and strength", tried))
-    if verdict.gauges:
-        how = (
-            f"On {counted(verdict.prompts, 'prompt')} with {counted(verdict.seeds, 'seed')} each, against "
-            f"{counted(verdict.references, 'picture')} of yours. Each measure is tested on this data first; one that fails decides nothing."
-        )
-        parts.append(("How it was measured", join(_lead(how), judged.measures(verdict), judged.otherwise(verdict))))
-    return parts
+        return join(_lead(how) if matter.scores else Markup(""), strips.table(matter, strips.rows(matter, steps), steps))
+    return join(_lead("Drawn while training."), strips.glimpses(matter)) if matter.glimpses else Markup("")
+
+
+def _comparison(matter: Matter) -> list[tuple[str, Markup]]:
+    """The checkpoints in numbers."""
+    is_entered = any(standing.utility is not None for standing in matter.standings)
+    how = (
+        "Nearer to your style often means farther from what was asked for. For checkpoints on the dashed line, no other is surely "
+        "better in one of the two or in diversity without being worse in the rest."
+    )
+    return [
+        ("Step by step", judged.curves(matter) if is_entered else Markup("")),
+        ("The trade-off", _under(how, judged.trade_off(matter))),
+        ("All checkpoints", join(judged.table(matter), _more("Every measure", judged.every_value(matter)))),
+    ]
+
+
+def _doubts(matter: Matter, verdict: Verdict) -> list[tuple[str, Markup]]:
+    """What speaks against the chosen one, what people say, and how to draw with it."""
+    twins = (
+        f"{counted(len(verdict.suspects), 'drawn picture')} may repeat a training picture: left the drawn one, right yours. "
+        "The number is the distance between them over that to the next nearest; 0 is an exact copy."
+    )
+    voted = "Which of two pictures is better, asked without saying who drew them, on the cells where pictures differ most."
+    return [
+        (f"The worst of step {matter.chosen:,}" if matter.chosen is not None else "The worst", strips.cards(matter)),
+        ("Suspected copies", _under(twins, strips.copies(matter, verdict.suspects)) if verdict.suspects else Markup("")),
+        ("What people say", _under(voted, judged.people(verdict))),
+        ("Guidance and strength", judged.trials(verdict)),
+    ]
+
+
+def _measured(verdict: Verdict) -> Markup:
+    how = (
+        f"On {counted(verdict.prompts, 'prompt')} with {counted(verdict.seeds, 'seed')} each, against "
+        f"{counted(verdict.references, 'picture')} of yours. Each measure is tested on this data first; one that fails decides nothing."
+    )
+    return join(_lead(how), judged.measures(verdict), judged.otherwise(verdict)) if verdict.gauges else Markup("")
 
 
 def _making(matter: Matter) -> list[tuple[str, Markup]]:
@@ -140,6 +150,11 @@ def _colophon(matter: Matter) -> Markup:
 
 def _lead(words: str) -> Markup:
     return element("p", words, class_="how")
+
+
+def _under(words: str, content: Markup) -> Markup:
+    """Content under a sentence that explains it; nothing where there is none."""
+    return join(_lead(words), content) if content else content
 
 
 def _more(name: str, content: Markup) -> Markup:

@@ -31,7 +31,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot of a column that shares its steps. bounds: of the axis; None for what the points need. level: a line at this height.
+    """One plot of a column that shares its steps. level: a line at this height.
 
     points: joined by a line. dotted: whether each has a dot. whiskers: draw intervals as whiskers too, not only as a band.
     """
@@ -40,7 +40,6 @@ class Panel:
     note: str
     points: Sequence[Point]
     height_px: int
-    bounds: tuple[float, float] | None = None
     level: float | None = None
     is_dotted: bool = True
     has_whiskers: bool = False
@@ -113,7 +112,7 @@ def _columns(panels: Sequence[Panel], marks: Sequence[Mark], steps: Sequence[int
         head = 20.0 if width == WIDE_PX else 20.0 + 17 * len(notes)
         y += head + (18 if y == 0 else 36)
         values = [value for point in panel.points for value in (point.value, point.low, point.high) if value is not None]
-        frame = _Frame(46, width - 14, y, y + panel.height_px, (0, last), panel.bounds or _room(values))
+        frame = _Frame(46, width - 14, y, y + panel.height_px, (0, last), _room(values))
         parts.append(_title(panel.title, notes, y - head, is_wide=width == WIDE_PX))
         parts.append(_panel(panel, frame, marks))
         y += panel.height_px + 8
@@ -191,9 +190,10 @@ def _numbers(frame: _Frame, steps: Sequence[int], bottom: float) -> Markup:
 
 def _trade_off(spots: Sequence[Spot], names: tuple[str, str], told: str, width: int) -> Markup:
     side = min(width - 60, 420)
-    reach = [value for spot in spots for point in (spot.x, spot.y) for value in (point.low, point.high, point.value) if value is not None]
-    up = (min([0.0, *[v for spot in spots for v in (spot.y.low, spot.y.value) if v is not None]]), max(1.05, *reach))
-    across = (min([0.5, *[v for spot in spots for v in (spot.x.low, spot.x.value) if v is not None]]), max(1.05, *reach))
+    across, up = (
+        _room([value for point in points for value in (point.low, point.high, point.value) if value is not None])
+        for points in ([spot.x for spot in spots], [spot.y for spot in spots])
+    )
     frame = _Frame(46, width - 22, 30, 30 + side * 0.8, across, up)
     parts = []
     for place, decimals in _places(across, (frame.right - frame.left) / 80):
@@ -267,7 +267,7 @@ def _room(values: Sequence[float]) -> tuple[float, float]:
     """Bounds of an axis with some air above and below."""
     low, high = min(values), max(values)
     margin = (high - low) * 0.12 or abs(high) * 0.05 or 1.0
-    return low - margin, high + margin
+    return (low - margin if low < 0 else max(0.0, low - margin)), high + margin
 
 
 def _wrapped(words: str, width: float) -> list[str]:

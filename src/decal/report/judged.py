@@ -50,7 +50,6 @@ def curves(matter: Matter) -> Markup:
         "style and adherence together; bars are 95 %, paired with the best: one that reaches the line is not surely worse",
         [_beside_best(standing, best) for standing in entered],
         200,
-        bounds=(0.0, 1.2),
         level=best,
         has_whiskers=True,
     )
@@ -59,7 +58,7 @@ def curves(matter: Matter) -> Markup:
         ("style", "0 is the base's, 1 is yours; the band is its 95 % interval"),
         ("adherence", "0 is chance, 1 is as well as the base does"),
     ):
-        panels.append(Panel(measure.capitalize(), note, _scaled(entered, measure), 120, bounds=(0.0, 1.2), kind=measure))
+        panels.append(Panel(measure.capitalize(), note, _scaled(entered, measure), 120, kind=measure))
     panels += _losses(matter)
     steps = [BASE, *(standing.checkpoint for standing in matter.standings)]
     return charts.columns(panels, _marks(matter), steps, _told_curves(matter, entered))
@@ -145,6 +144,34 @@ def otherwise(verdict: Verdict) -> Markup:
     told = [f"Weighed otherwise, the choice stays the same: {'; '.join(same)}."] if same else []
     told += [f"It would be another: {'; '.join(other)}."] if other else []
     return element("p", " ".join(told))
+
+
+def people(verdict: Verdict) -> Markup:
+    """What votes say, beside what the measures say. Empty without votes."""
+    said = verdict.people
+    if said is None:
+        return Markup("")
+    heads = ("step", "preferred", "not", "as good", "worth, with the measures", "chance to be the best")
+    rows = []
+    for favour in said.favours:
+        chance = element("span", f"{favour.best_share_before:.0%} before the votes", class_="interval")
+        cells = (
+            str(favour.won),
+            str(favour.lost),
+            str(favour.same),
+            _interval(favour.worth, favour.low, favour.high),
+            join(element("span", f"{favour.best_share:.0%}", class_="number"), " ", chance),
+        )
+        first = element("th", element("span", "step ", class_="only-narrow"), f"{favour.checkpoint:,}", scope="row")
+        rest = [element("td", cell, data_label=head) for cell, head in zip(cells, heads[1:], strict=True)]
+        rows.append(element("tr", first, *rest, class_="chosen" if favour.checkpoint == verdict.checkpoint else None))
+    head = element("thead", element("tr", *[element("th", name, scope="col") for name in heads]))
+    agreements = [
+        element("li", f"with {one.measure} in {one.agreed} of {counted(one.of, 'vote')} (95 %: {one.low:.0%} to {one.high:.0%})")
+        for one in said.agreements
+    ]
+    agreed = join(element("p", "People agree"), element("ul", *agreements, class_="plain")) if agreements else Markup("")
+    return join(element("table", head, element("tbody", *rows), class_="standings"), agreed)
 
 
 def trials(verdict: Verdict) -> Markup:

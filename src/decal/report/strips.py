@@ -186,7 +186,8 @@ def _changes(matter: Matter, steps: Sequence[int]) -> Iterator[tuple[float, Cell
 def _complaint(matter: Matter, checkpoint: int, cell: Cell) -> str:
     """What is worst about a picture, in words."""
     style, adherence = (_scaled(measure, matter.scores.get((measure, checkpoint, cell))) for measure in MEASURED)
-    if adherence is not None and (style is None or adherence <= style):
+    falls = {measure: _beside_mean(matter, measure, checkpoint, cell) for measure in MEASURED}
+    if adherence is not None and (style is None or falls["adherence"] <= falls["style"]):
         others = len({one.prompt for one in matter.cells}) - 1
         better = round((1 - adherence) * (1 - CHANCE) * others)
         return (
@@ -196,6 +197,14 @@ def _complaint(matter: Matter, checkpoint: int, cell: Cell) -> str:
         )
     assert style is not None, "a cell with a merit has a measure"
     return f"its style is {style:.0%} of the way from the base's to yours."
+
+
+def _beside_mean(matter: Matter, measure: str, checkpoint: int, cell: Cell) -> float:
+    """A picture's value over the mean of the checkpoint's; 1 where there is none to compare with."""
+    values = {one: _scaled(measure, matter.scores.get((measure, checkpoint, one))) for one in matter.cells}
+    known = [value for value in values.values() if value is not None]
+    mean = sum(known) / len(known) if known else 0.0
+    return (values.get(cell) or 0.0) / mean if mean > 0 else 1.0
 
 
 def _scaled(measure: str, value: float | None) -> float | None:

@@ -16,6 +16,7 @@ from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.reporting import write_report
 from decal.workflow.submitting import submit
 from decal.workflow.training import train
+from decal.workflow.voting import join_votes, vote
 
 __all__ = [
     "CANDIDATES",
@@ -39,6 +40,7 @@ __all__ = [
     "export_dataset",
     "import_adapter",
     "import_posts",
+    "join_votes",
     "new",
     "pick",
     "plan_posts",
@@ -48,6 +50,7 @@ __all__ = [
     "submit",
     "train",
     "undo_edit",
+    "vote",
     "write_report",
     "write_txt",
 ]
