@@ -164,7 +164,7 @@ def _panel(panel: Panel, frame: _Frame, marks: Sequence[Mark]) -> Markup:
 
 
 def _grid(frame: _Frame, panel: Panel) -> Markup:
-    places, decimals = ticks(*frame.up, max(2.0, (frame.bottom - frame.top) / 32))
+    places, decimals = ticks(*frame.up, max(2.0, (frame.bottom - frame.top) / 26))
     parts = [
         join(
             element("line", class_="grid", x1=frame.left, x2=frame.right, y1=frame.y(place), y2=frame.y(place)),

@@ -137,11 +137,11 @@ def measures(verdict: Verdict) -> Markup:
 
 def otherwise(verdict: Verdict) -> Markup:
     """Whether another weighing would choose another checkpoint."""
-    if not verdict.picks or verdict.checkpoint is None:
+    if not verdict.picks or verdict.best is None:
         return Markup("")
-    same = [pick.how for pick in verdict.picks if pick.checkpoint == verdict.checkpoint]
-    other = [f"{pick.how}, step {pick.checkpoint:,}" for pick in verdict.picks if pick.checkpoint != verdict.checkpoint]
-    told = [f"Weighed otherwise, the choice stays the same: {'; '.join(same)}."] if same else []
+    same = [pick.how for pick in verdict.picks if pick.checkpoint == verdict.best]
+    other = [f"{pick.how}, step {pick.checkpoint:,}" for pick in verdict.picks if pick.checkpoint != verdict.best]
+    told = [f"Weighed otherwise, the measures' choice, step {verdict.best:,}, stays the same: {'; '.join(same)}."] if same else []
     told += [f"It would be another: {'; '.join(other)}."] if other else []
     return element("p", " ".join(told))
 

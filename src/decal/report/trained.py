@@ -135,7 +135,7 @@ def reproduce(matter: Matter) -> Markup:
     if matter.verdict is not None:
         seeds += f", bootstrap seed {matter.verdict.seed} with {matter.verdict.resamples:,} resamples"
     return join(
-        element("pre", element("code", Markup("\n").join(element("span", command) for command in commands))),
+        element("pre", element("code", *[element("span", command) for command in commands])),
         _facts([(name, element("code", value)) for name, value in hashes]),
         element("p", f"{seeds}. Versions: {versions}."),
     )
