@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -373,6 +373,11 @@ def write_record(path: Path, record: BaseModel) -> None:
     data = (json.dumps(record.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode()
     if not path.exists() or path.read_bytes() != data:
         write_bytes(path, data)
+
+
+def to_json_object(table: Mapping[str, object]) -> str:
+    """A JSON object on one line with sorted keys."""
+    return json.dumps(table, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def sync(path: Path) -> None:

@@ -616,3 +616,42 @@ class PromptPlan(Line):
     fallback: str = ""
     seed_tokens: int = 0
     seed_lost: tuple[str, ...] = ()
+
+
+class PostPicture(Line):
+    """What came of the picture of a post; a line of `posts/pictures/`.
+
+    status: there; gone; noai where its host asks not to train on it; refused where it is not asked for or is no picture; failed where it
+    may go well another time. file: relative to `posts/files/`. came_from: the address, or the file's name in a folder.
+    """
+
+    number: int
+    kind: Literal["photo", "video", "gif"]
+    status: Literal["there", "gone", "noai", "refused", "failed"]
+    reason: str = ""
+    came_from: str
+    file: str = ""
+    sha256: str = ""
+    width_px: int = 0
+    height_px: int = 0
+
+
+class PostRow(Line):
+    """A picture of a post in the data set; a line of `posts/built/`. file: relative to `dataset/`. crops: of each shape, as left, top,
+    right and bottom in px.
+    """
+
+    number: int
+    file: str
+    sha256: str
+    width_px: int
+    height_px: int
+    caption: str
+    post: str
+    account: str
+    company: str
+    date: str | None
+    engagement: Engagement | None
+    came_from: str
+    shape: str
+    crops: dict[str, tuple[int, int, int, int]]

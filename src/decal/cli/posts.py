@@ -53,6 +53,34 @@ def plan(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> No
     say_next(f"decal posts media {quote(str(folder))} --from PICTURES", json)
 
 
+@app.command()
+def media(
+    folder: Folder = HERE,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="PICTURES", help="A folder with the pictures, found by the names in their addresses.")
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Get them from their addresses; noai and limits are honoured.")] = False,
+    json: Json = False,
+) -> None:
+    """Get the pictures of posts, from a folder or from their addresses; says what is gone."""
+    from decal import workflow
+    from decal.posts.downloads import Downloader
+
+    if (source is None) != download:
+        raise SettingsError("Say where the pictures come from: --from PICTURES or --download, one of them.")
+    show_work(folder, [], lambda at, _: workflow.get_pictures(at, source, Downloader(), STOP), json)
+    say_next(f"decal posts build {quote(str(folder))}", json)
+
+
+@app.command()
+def build(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
+    """Make a data set of the pictures of posts and their captions; several processes may share the work."""
+    from decal import workflow
+
+    show_work(folder, changes, lambda at, settings: workflow.build_posts(at, settings, STOP), json)
+    say_next(f"decal check {quote(str(folder))}", json)
+
+
 def named_columns(given: list[str]) -> dict[str, str]:
     """What `--column` says, as `{"content": "tweet_text"}`."""
     named = {}

@@ -11,6 +11,7 @@ from decal.workflow.data import Captioned, caption, check, edit, export_dataset,
 from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
 from decal.workflow.exchange import export_adapter, import_adapter
+from decal.workflow.illustrating import build_posts, get_pictures
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.reporting import write_report
@@ -27,6 +28,7 @@ __all__ = [
     "PostOrder",
     "Wish",
     "begin_posts",
+    "build_posts",
     "caption",
     "check",
     "compare",
@@ -39,6 +41,7 @@ __all__ = [
     "export_adapter",
     "export_dataset",
     "import_adapter",
+    "get_pictures",
     "import_posts",
     "join_votes",
     "new",

@@ -1,7 +1,7 @@
 """From imported posts to what is drawn for each: plans, shard by shard, shared between processes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from decal import project
 from decal.captions import Tokenizer
@@ -34,16 +34,17 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
         f"{counted(sum(one.rows for one in imported), 'post')} of {at.folder}, prompts by {settings.posts.writer} for {limit} tokens"
     )
 
-    def make(one: Shard) -> Shard:
+    def make(one: Shard) -> Iterator[Shard | Progress]:
         posts = Stage(at.posts / "rows", one.config_sha256).read(one.shard, Post)
         places = project.read(at.posts / "places" / f"{one.shard:05d}.jsonl", PostPlace)
         engagement = {place.number: place.engagement for place in places if place.engagement is not None}
         made = list(planner.plan(posts, engagement, stop))
-        return stage.write(one.shard, _input(at, one), made, plans.counts(made, limit))
+        yield stage.write(one.shard, _input(at, one), made, plans.counts(made, limit))
 
     found: Counter[str] = Counter()
     for done, shard in enumerate(shared(stage, imported, lambda one: _input(at, one), make, stop), start=1):
-        found.update(shard.counts)
+        if isinstance(shard, Shard):
+            found.update(shard.counts)
         yield Progress("planning", done, len(imported))
     yield Told("\n".join(plans.told(found)))
     left = len(imported) - sum(stage.whole(one.shard, _input(at, one)) is not None for one in imported)
@@ -97,19 +98,30 @@ def rows_of(at: Project) -> list[Shard]:
 
 
 def shared(
-    stage: Stage, sources: Sequence[Shard], wanted: Callable[[Shard], str], make: Callable[[Shard], Shard], stop: Stop
-) -> Iterator[Shard]:
+    stage: Stage,
+    sources: Sequence[Shard],
+    wanted: Callable[[Shard], str],
+    make: Callable[[Shard], Iterable[Shard | Progress]],
+    stop: Stop,
+    *,
+    again: Callable[[Shard], bool] = lambda _: False,
+) -> Iterator[Shard | Progress]:
     """The shards of a stage that are whole or that this process makes; those that another process has in hand are left out.
 
-    wanted: the hash of the input of each. Raises StoppedError between two shards where `stop` says so.
+    wanted: the hash of the input of each. again: whether a whole one is to be made once more. Raises StoppedError between two shards where
+    `stop` says so.
     """
     for one in sources:
         there = stage.whole(one.shard, wanted(one))
+        there = None if there is not None and again(there) else there
         if there is None:
             stop_if(stop, "whole shards are kept, and the same command goes on")
             with stage.claimed(one.shard) as is_ours:
                 if is_ours:
-                    there = stage.whole(one.shard, wanted(one)) or make(one)
+                    there = stage.whole(one.shard, wanted(one))
+                    if there is None or again(there):
+                        yield from make(one)
+                        continue
         if there is not None:
             yield there
 

@@ -1,0 +1,155 @@
+"""Posts, plans and pictures -> an imagefolder with a datasheet: `dataset/NNNNN/` for each shard, then one `metadata.jsonl` over all.
+
+Only posts of the side `train` are put in; the others give the prompts that checkpoints are compared on, so those are new by construction.
+A shard's pictures come into their folder in one rename, and `metadata.jsonl` is written once every shard is whole.
+"""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from decal import pictures, project
+from decal.grid import seen
+from decal.posts import crops
+from decal.records import Engagement, Post, PostPicture, PostPlace, PostRow, PromptPlan
+
+STAGED = ".staging-"
+
+
+def rows(
+    shard: int, posts: Sequence[Post], plans: Mapping[int, PromptPlan], places: Mapping[int, PostPlace], found: Mapping[int, PostPicture]
+) -> tuple[list[tuple[Post, PromptPlan, PostPicture, str]], Counter[str]]:
+    """The posts of a shard that go into the data set, each with its file below `dataset/`, and why the others do not."""
+    kept, left = [], Counter[str]()
+    for post in posts:
+        plan, place, picture = plans[post.number], places[post.number], found.get(post.number)
+        if plan.status != "planned":
+            left[plan.reason] += 1
+        elif place.side != "train":
+            left[f"kept out of training: {place.side}"] += 1
+        elif picture is None:
+            left["no picture"] += 1
+        elif picture.status != "there":
+            left[f"picture {picture.status}: {picture.reason}"[:80]] += 1
+        else:
+            suffix = Path(picture.file).suffix
+            kept.append((post, plan, picture, f"{shard:05d}/{post.number:07d}{suffix}"))
+            left["in the data set"] += 1
+    return kept, left
+
+
+def fill(
+    dataset: Path,
+    shard: int,
+    kept: Sequence[tuple[Post, PromptPlan, PostPicture, str]],
+    files: Path,
+    engagement: Mapping[int, Engagement | None],
+) -> list[PostRow]:
+    """Put the pictures of a shard into `dataset/NNNNN/` in one rename; their rows."""
+    target, staged = dataset / f"{shard:05d}", dataset / f"{STAGED}{shard:05d}"
+    shutil.rmtree(staged, ignore_errors=True)
+    written = []
+    with project.writing(staged):
+        staged.mkdir(parents=True)
+        for post, plan, picture, file in kept:
+            path = staged / Path(file).name
+            shutil.copyfile(files / picture.file, path)
+            shapes = crops.crops(pictures.load(path, "white"))
+            written.append(
+                PostRow(
+                    number=post.number,
+                    file=file,
+                    sha256=picture.sha256,
+                    width_px=picture.width_px,
+                    height_px=picture.height_px,
+                    caption=plan.caption,
+                    post=post.id,
+                    account=post.account,
+                    company="" if post.is_company_doubtful else post.company,
+                    date=post.date,
+                    engagement=engagement.get(post.number),
+                    came_from=picture.came_from,
+                    shape=crops.nearest_shape(picture.width_px, picture.height_px),
+                    crops=shapes,
+                )
+            )
+        project.sync_all([*staged.iterdir(), staged])
+        if target.exists():
+            shutil.rmtree(target)
+        if kept:
+            staged.rename(target)
+        else:
+            os.rmdir(staged)
+    return written
+
+
+def metadata(written: Iterable[PostRow]) -> bytes:
+    """The lines of `metadata.jsonl`."""
+    lines = []
+    for row in written:
+        table = row.model_dump(mode="json")
+        told = {"file_name": table.pop("file"), "text": table.pop("caption")} | {key: table[key] for key in ("crops", "shape")}
+        origin = {"made_by": "taken from a post", "licence": "unknown: whatever the post's author allows"}
+        origin |= {
+            key: table[key] for key in ("number", "post", "account", "company", "date", "engagement", "came_from") if table[key] is not None
+        }
+        lines.append(json.dumps(told | {"provenance": origin}, ensure_ascii=False).encode() + b"\n")
+    return b"".join(lines)
+
+
+def new_prompts(captions: Sequence[str], wanted: Iterable[str], ignored: Sequence[str], count: int) -> list[str]:
+    """The first so many prompts that are new against the captions and against each other."""
+    found: list[str] = []
+    for prompt in dict.fromkeys(wanted):
+        if not seen([prompt], [*captions, *found], ignored):
+            found.append(prompt)
+        if len(found) == count:
+            break
+    return found
+
+
+def datasheet(title: str, counts: Mapping[str, int], written: Sequence[PostRow], settings: Mapping[str, str]) -> str:
+    """What is in the data set, where it comes from and what it is not for, as Markdown."""
+    accounts, shapes = Counter(row.account for row in written), Counter(row.shape for row in written)
+    engagement = Counter(str(row.engagement or "not known") for row in written)
+    dates = sorted(row.date for row in written if row.date)
+
+    def listed(found: Mapping[str, int], most: int = 12) -> str:
+        told = ", ".join(f"{name or 'none'} {count:,}" for name, count in sorted(found.items(), key=lambda one: -one[1])[:most])
+        return told + (f" and {len(found) - most:,} more" if len(found) > most else "")
+
+    inside = counts.get("in the data set", 0)
+    left = {name: count for name, count in counts.items() if name != "in the data set"}
+    return "\n".join(
+        [
+            f"# {title}",
+            "",
+            f"{inside:,} pictures of posts with captions, written by `decal posts build`.",
+            "",
+            "## Composition",
+            "",
+            f"- Accounts: {listed(accounts)}",
+            f"- Time: {dates[0]} to {dates[-1]}" if dates else "- Time: not known",
+            f"- Shapes, nearest: {listed(shapes)}. Pictures keep their own; `crops` has the windows of 1:1, 16:9, 4:5.",
+            f"- Engagement within the own account: {listed(engagement)}",
+            "- One caption a picture, made from the text of its post and not from the picture, so a caption may miss what is shown.",
+            "",
+            "## What was left out",
+            "",
+            *(f"- {count:,}: {name}" for name, count in sorted(left.items(), key=lambda one: -one[1])),
+            "",
+            "## How it was made",
+            "",
+            *(f"- {name}: {value}" for name, value in settings.items()),
+            "",
+            "## Before it is used",
+            "",
+            "The pictures belong to whoever posted them. No licence comes with a post, and hosts that ask not to be trained on were left",
+            "out only where they say so in their headers. Do not publish the data set or what is trained on it without the right to.",
+            "Likes say more of an account than of a picture; `engagement` compares within an account, and says nothing of why.",
+            "",
+        ]
+    )
