@@ -14,10 +14,10 @@ ORDER = """
     errors wording records subjects
     presets schedule settings
     project events metadata
-    lettering curves quality pictures reading duplicates
+    lettering curves quality pictures reading duplicates crops
     sources intake dataset export undo
-    captions edits grid checks
-    sheets
+    captions edits grid checks mending
+    sheets contact
     scores compare
     doctor
     grammar language descriptions suite

@@ -46,14 +46,14 @@ class Listing:
         return [file for file in self.files if file not in named and file not in self.broken]
 
 
-def scan(folder: Path) -> Listing:
+def scan(folder: Path, *, follows_links: bool = False) -> Listing:
     """The pictures and rows of an imagefolder, and everything wrong with its metadata.
 
     Captions are read from the first of `text`, `caption` and `prompt` that a row has: a text, or a list where there are several, which
     numbered keys such as `text_2` may hold too. Without `metadata.jsonl`, they come from `.txt` files beside the pictures, one a line.
-    Pictures are not decoded. A folder that is not there is an empty one.
+    Pictures are not decoded. A folder that is not there is an empty one. follows_links: also out of the folder, for links of our own.
     """
-    files, unusable = _walk(folder)
+    files, unusable = _walk(folder, follows_links=follows_links)
     if not (folder / METADATA).is_file():
         told = [(file, sidecar(folder / file)) for file in files]
         rows = tuple(Row(file, texts[0] if texts else None, None, texts[1:]) for file, texts in told)
@@ -126,7 +126,7 @@ def _held_out(looks: Mapping[str, Look], share: float, seed: int) -> set[str]:
     return chosen
 
 
-def _walk(folder: Path) -> tuple[list[str], list[Finding]]:
+def _walk(folder: Path, *, follows_links: bool) -> tuple[list[str], list[Finding]]:
     """Every picture below the folder, and findings for links that leave it and names that no metadata can hold."""
     files: list[str] = []
     faults: list[Finding] = []
@@ -141,7 +141,7 @@ def _walk(folder: Path) -> tuple[list[str], list[Finding]]:
             if not is_utf8(file):
                 safe = file.encode("utf-8", "backslashreplace").decode()
                 faults.append(fault("bad_name", safe, None, "the name is not UTF-8, so no metadata can name it", "Rename the file."))
-            elif path.is_symlink() and not path.resolve().is_relative_to(root):
+            elif not follows_links and path.is_symlink() and not path.resolve().is_relative_to(root):
                 faults.append(fault("outside", file, None, "is a link that leaves the folder", "Copy the picture itself into the folder."))
             else:
                 files.append(file)

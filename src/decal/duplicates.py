@@ -34,9 +34,9 @@ class Pair:
 
 def pairs(looks: Mapping[str, Look]) -> list[Pair]:
     """Every later file with the first file that it looks like, in the order of their names."""
-    leaders = _leaders(looks)
-    found = [Pair(first, file, bits=0, is_exact=True, is_mirrored=False) for file, first in leaders.items() if file != first]
-    files = sorted(set(leaders.values()))
+    firsts = leaders(looks)
+    found = [Pair(first, file, bits=0, is_exact=True, is_mirrored=False) for file, first in firsts.items() if file != first]
+    files = sorted(set(firsts.values()))
     for match in _matches([looks[file] for file in files]):
         first = int(match.firsts[0])
         bits = (match.hash ^ looks[files[first]].dhash).bit_count()
@@ -49,8 +49,8 @@ def pairs(looks: Mapping[str, Look]) -> list[Pair]:
 
 def groups(looks: Mapping[str, Look]) -> list[tuple[str, ...]]:
     """All files, each in one group with those that look the same, directly or through others; both levels are sorted."""
-    leaders = _leaders(looks)
-    files = sorted(set(leaders.values()))
+    firsts = leaders(looks)
+    files = sorted(set(firsts.values()))
     group = np.arange(len(files))
     for match in _matches([looks[file] for file in files]):
         joined = np.append(group[match.firsts], group[match.second])
@@ -58,7 +58,7 @@ def groups(looks: Mapping[str, Look]) -> list[tuple[str, ...]]:
     of_leader = dict(zip(files, group.tolist(), strict=True))
     members: dict[int, list[str]] = {}
     for file in sorted(looks):
-        members.setdefault(of_leader[leaders[file]], []).append(file)
+        members.setdefault(of_leader[firsts[file]], []).append(file)
     return [tuple(same) for same in members.values()]
 
 
@@ -72,7 +72,7 @@ class _Match:
     is_mirrored: bool
 
 
-def _leaders(looks: Mapping[str, Look]) -> dict[str, str]:
+def leaders(looks: Mapping[str, Look]) -> dict[str, str]:
     """Each file with the first file of the same pixels, itself where it is the first."""
     first_by_pixels: dict[str, str] = {}
     return {file: first_by_pixels.setdefault(looks[file].pixels_sha256, file) for file in sorted(looks)}

@@ -93,6 +93,26 @@ def bring_in(source: Path | str, dataset: Path, *, caption_column: str | None = 
                 raise _no_column(opened.where, caption_column, tuple(writer.columns))
             if not writer.stored:
                 raise DataError(f"{opened.where} holds no picture ({', '.join(SUFFIXES)}).\nName another source after --from.")
+    return _brought(opened, writer, caption_column)
+
+
+@contextmanager
+def set_out(source: Path | str) -> Iterator[tuple[Path, Brought]]:
+    """A data set as `bring_in` would bring it, in a folder that goes away: links to the pictures that are files, nothing is written there.
+
+    Raises DataError as `bring_in` does.
+    """
+    with _opened(str(source)) as opened, tempfile.TemporaryDirectory(prefix="decal-") as name:
+        with (Path(name) / METADATA).open("wb") as lines:
+            writer = _Writer(Path(name), lines.write, None, _link)
+            for item in limited(opened.items, opened.where):
+                writer.add(item)
+        if not writer.stored:
+            raise DataError(f"{opened.where} holds no picture ({', '.join(SUFFIXES)}).\nName a folder of pictures, or another source.")
+        yield Path(name), _brought(opened, writer, None)
+
+
+def _brought(opened: Opened, writer: "_Writer", caption_column: str | None) -> Brought:
     return Brought(
         pictures=len(writer.stored),
         rows=writer.rows,
@@ -106,10 +126,17 @@ def bring_in(source: Path | str, dataset: Path, *, caption_column: str | None = 
 
 
 class _Writer:
-    """Writes items into a staged folder, one by one, and counts. write: appends to `metadata.jsonl`."""
+    """Writes items into a staged folder, one by one, and counts. write: appends to `metadata.jsonl`. store: keeps a picture."""
 
-    def __init__(self, staged: Path, write: Callable[[bytes], object], caption_column: str | None):
+    def __init__(
+        self,
+        staged: Path,
+        write: Callable[[bytes], object],
+        caption_column: str | None,
+        store: "Callable[[bytes | Path, Path], None] | None" = None,
+    ):
         self._staged = staged
+        self._store = store or _store
         self._write = write
         self._column = caption_column
         self.is_column_there = False
@@ -150,7 +177,7 @@ class _Writer:
         """Store the picture of an item; the name that it has got."""
         if item.is_exact:
             if item.picture is not None and item.file not in self.stored:
-                _store(item.picture, self._staged / item.file)
+                self._store(item.picture, self._staged / item.file)
                 self.stored.add(item.file)
             return item.file
         if item.picture is None and leaves_folder(item.file) is not None:
@@ -161,11 +188,11 @@ class _Writer:
             self._reserved.add(file)
             return file
         try:
-            _store(item.picture, self._staged / file)
+            self._store(item.picture, self._staged / file)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             # Where upper and lower case are one, or where a folder has the name of a picture.
             file = self._free(f"row-{self.rows + 1:06d}{PurePosixPath(file).suffix}")
-            _store(item.picture, self._staged / file)
+            self._store(item.picture, self._staged / file)
         self.stored.add(file)
         return file
 
@@ -192,6 +219,20 @@ def _store(picture: bytes | Path, target: Path) -> None:
         if problem.filename != str(picture):
             raise
         raise DataError(f"{picture} cannot be read ({problem.strerror}).\nMake it readable, or take it out of the source.") from problem
+
+
+def _link(picture: bytes | Path, target: Path) -> None:
+    """As `_store`, without copying where the system has links."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(picture, Path):
+        try:
+            target.symlink_to(picture.resolve())
+            return
+        except FileExistsError:
+            raise
+        except OSError:
+            pass  # Windows lets only some users make links.
+    _store(picture, target)
 
 
 def _with_captions(row: Mapping[str, object], column: str) -> dict[str, object]:

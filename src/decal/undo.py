@@ -29,13 +29,25 @@ class _File(Line):
     after_sha256: str
 
 
+class _Move(Line):
+    """A file that was put elsewhere, by its old and its new name, relative to the project."""
+
+    old: str
+    new: str
+
+
 class _Change(Line):
     told: str
     files: tuple[_File, ...]
+    moves: tuple[_Move, ...] = ()
 
 
-def change(folder: Path, files: Mapping[str, bytes], told: str) -> None:
-    """Write files of a project, given by their names relative to it, so that `undo` can take it back. told: what is done, in words."""
+def change(folder: Path, files: Mapping[str, bytes], told: str, moves: Mapping[str, str] | None = None) -> None:
+    """Write files of a project, given by their names relative to it, so that `undo` can take it back.
+
+    told: what is done, in words. moves: files that are put elsewhere once the others are written; their bytes are not copied.
+    """
+    moved = tuple(_Move(old=old, new=new) for old, new in (moves or {}).items())
     changes = [path for path in sorted((folder / FOLDER).glob("[0-9]*")) if path.is_dir()]
     place = folder / FOLDER / f"{int(changes[-1].name) + 1 if changes else 1:04d}"
     before = {file: _read(folder / file) for file in files}
@@ -53,9 +65,11 @@ def change(folder: Path, files: Mapping[str, bytes], told: str) -> None:
                     after_sha256=_sha256(data),
                 )
             )
-        (staged / ABOUT).write_text(project.to_json(_Change(told=told, files=tuple(kept))) + "\n", "utf-8")
+        (staged / ABOUT).write_text(project.to_json(_Change(told=told, files=tuple(kept), moves=moved)) + "\n", "utf-8")
     for file, data in files.items():
         project.write_bytes(folder / file, data)
+    for one in moved:
+        _move(folder / one.old, folder / one.new)
     for old_change in changes[: max(0, len(changes) + 1 - KEPT)]:
         shutil.rmtree(old_change, ignore_errors=True)
 
@@ -86,6 +100,9 @@ def undo(folder: Path) -> str:
                 f"Undo would lose that change. What the file held before is {newest / (one.before or 'nothing')}."
             )
         restored[folder / one.file] = old
+    back = _way_back(folder, newest, about)
+    for place, home in back:
+        _move(place, home)
     for path, data in restored.items():
         if data is None:
             path.unlink(missing_ok=True)
@@ -93,6 +110,27 @@ def undo(folder: Path) -> str:
             project.write_bytes(path, data)
     shutil.rmtree(newest)
     return about.told
+
+
+def _way_back(folder: Path, newest: Path, about: _Change) -> list[tuple[Path, Path]]:
+    """Where each file that was moved is, and where it was. Raises ProjectError where one is gone or a name leads out of the project."""
+    back = []
+    for move in about.moves:
+        place, home = folder / move.new, folder / move.old
+        if leaves_folder(move.new) is not None or leaves_folder(move.old) is not None:
+            raise ProjectError(f"{newest / ABOUT} names {move.old}, which is outside of the project.\nMove {newest} away.")
+        # A file at home was never moved, or is back already.
+        if not home.exists():
+            if not place.is_file():
+                raise ProjectError(f"{place} is not there any more, so {home} cannot be put back.\nPut it there, or move {newest} away.")
+            back.append((place, home))
+    return back
+
+
+def _move(old: Path, new: Path) -> None:
+    with project.writing(new):
+        new.parent.mkdir(parents=True, exist_ok=True)
+        old.rename(new)
 
 
 def _read(path: Path) -> bytes | None:

@@ -5,7 +5,7 @@ people would want to mend, a note what is good to know. Pictures are decoded in 
 ones; everything else is arithmetic on what was seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from decal.presets import base_preset
 from decal.records import Finding, Source
 from decal.settings import Settings
 
-__all__ = ["LEVELS", "Checked", "run", "summary"]
+__all__ = ["LEVELS", "Checked", "in_order", "run", "summary"]
 
 # Pillow decodes outside Python's lock, so threads use several cores without copies of the process.
 THREADS = 2
@@ -35,9 +35,14 @@ class Checked:
     listing: Listing
 
 
-def run(folder: Path, settings: Settings, *, sources: Sequence[Source] = (), workers: int = THREADS) -> Checked:
-    """Look at every picture and caption below `dataset/`. Raises BaseModelError where the base's tokenizer cannot be read."""
-    listing = scan(folder)
+def run(
+    folder: Path, settings: Settings, *, listing: Listing | None = None, sources: Sequence[Source] = (), workers: int = THREADS
+) -> Checked:
+    """Look at every picture and caption below `dataset/`. Raises BaseModelError where the base's tokenizer cannot be read.
+
+    listing: of that folder, where it was scanned already. sources: what `sources.jsonl` says.
+    """
+    listing = listing or scan(folder)
     found = list(listing.faults)
     looks: dict[str, Look] = {}
 
@@ -58,7 +63,12 @@ def run(folder: Path, settings: Settings, *, sources: Sequence[Source] = (), wor
     found += whole.set_size(listing.files, settings)
     found += whole.shown(len({row.file for row in listing.rows}), settings)
     found += whole.licences(sources)
-    return Checked(tuple(sorted(found, key=place)), looks, listing)
+    return Checked(in_order(found), looks, listing)
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings as they are told: errors first, then by file."""
+    return tuple(sorted(findings, key=place))
 
 
 def _of_pictures(looks: dict[str, Look], settings: Settings) -> list[Finding]:

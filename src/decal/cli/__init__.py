@@ -12,7 +12,8 @@ import sys
 import typer
 
 from decal.cli.about import doctor, presets, show
-from decal.cli.data import caption, check, describe, new
+from decal.cli.checking import check
+from decal.cli.data import caption, describe, new
 from decal.cli.exchange import export, import_
 from decal.cli.judging import report, vote
 from decal.cli.options import STOP

@@ -1,4 +1,4 @@
-"""Commands for the data set: new, check, describe, caption."""
+"""Commands for the data set: new, describe, caption."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from decal.records import Pick
     from decal.settings import Settings
 
-from decal.cli.options import HERE, STOP, Changes, Folder, Json, print_records, say_next, show_work
+from decal.cli.options import HERE, STOP, Changes, Folder, Json, say_next, show_work
 
 
 def new(
@@ -58,24 +58,6 @@ def new(
     print(brought.told())
     is_bare = brought.captions < brought.rows - brought.faulty
     say_next(f"decal caption {quote(str(folder))}" if is_bare else f"decal check {quote(str(folder))}")
-
-
-def check(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
-    """Say what is wrong with the pictures and captions; exit code 3 where there are errors."""
-    from decal import overview, workflow
-    from decal.project import open_project
-
-    at = open_project(folder)
-    checked = workflow.check(at, workflow.settings_of(at, changes))
-    errors = sum(finding.level == "error" for finding in checked.findings)
-    if json:
-        print_records(checked.findings)
-    else:
-        for line in overview.findings(at, checked):
-            print(line)
-        say_next(f"mend what is an error, then  decal check {quote(str(folder))}" if errors else f"decal train {quote(str(folder))}")
-    if errors:
-        raise typer.Exit(DataError.exit_code)
 
 
 def describe(

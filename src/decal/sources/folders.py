@@ -34,6 +34,8 @@ CSV = "metadata.csv"
 # kohya's trainer looks for .caption where it is not told otherwise; everyone else writes .txt.
 SIDECARS = (".txt", ".caption")
 # How sd-scripts reads the name of a folder: `<repeats>_<class words>`.
+# Pictures that people have and Decal cannot read; to pass over them in silence would lose half of a phone's.
+FOREIGN = (".heic", ".heif", ".avif", ".jxl", ".svg", ".psd", ".raw", ".dng", ".cr2", ".nef", ".arw")
 KOHYA = re.compile(r"(\d{1,4})_(.+)")
 
 
@@ -47,6 +49,9 @@ def read(folder: Path, where: str, *, only: str | None = None, outside: Sequence
         what = "holds no picture" if only is None else "is no picture"
         raise DataError(f"{where} {what} ({', '.join(SUFFIXES)}).\nName a folder of pictures, a picture or an archive after --from.")
     told = Told(ignored=found.ignored, outside=[*outside, *found.outside])
+    if found.foreign:
+        some = ", ".join(printable(file) for file in found.foreign[:3]) + (", ..." if len(found.foreign) > 3 else "")
+        told.notes.append(f"{counted(len(found.foreign), 'picture')} that Decal cannot read left out ({some}); save them as JPEG or PNG")
     kind = "folder" if only is None else "picture"
     if only is None and not found.metadata and (sets := _kohya_sets(found.pictures)):
         return Opened("kohya", where, _kohya_items(folder, found.pictures, sets, told), told, licence=licence_in(folder))
@@ -90,6 +95,7 @@ class _Found:
         self.metadata: list[str] = []
         self.outside: list[str] = []
         self.ignored = 0
+        self.foreign: list[str] = []
         root = folder.resolve()
         for parent, folders, names in os.walk(folder) if only is None else [(str(folder), [], [only])]:
             hidden = {name for name in folders if name.startswith(".") or name == "__MACOSX"}
@@ -111,6 +117,9 @@ class _Found:
             self.pictures.append(file)
         elif path.name == METADATA or (path.name == CSV and not path.with_name(METADATA).is_file()):
             self.metadata.append(file)
+        elif path.suffix.lower() in FOREIGN:
+            self.foreign.append(file)
+            self.ignored += 1
         elif path.suffix.lower() not in SIDECARS or not _has_picture(path, there):
             self.ignored += 1
 

@@ -5,9 +5,21 @@ torch is imported inside the functions that need it, so that looking at a projec
 """
 
 from decal.workflow.beginning import CANDIDATES, SAMPLE_KEYWORD, Order, describe, draw_candidates, new, pick, sample_order
+from decal.workflow.checking import (
+    LOOKED_AT_UNASKED,
+    SHEET,
+    check,
+    check_in_place,
+    complete,
+    draw_findings,
+    fix,
+    guest_settings,
+    look_closer,
+    was_looked_at,
+)
 from decal.workflow.choice import Choice, settings_of
 from decal.workflow.choosing import compare
-from decal.workflow.data import Captioned, caption, check, edit, export_dataset, undo_edit, write_txt
+from decal.workflow.data import Captioned, caption, edit, export_dataset, undo_edit, write_txt
 from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
 from decal.workflow.exchange import export_adapter, import_adapter
@@ -21,7 +33,9 @@ from decal.workflow.voting import join_votes, vote
 
 __all__ = [
     "CANDIDATES",
+    "LOOKED_AT_UNASKED",
     "SAMPLE_KEYWORD",
+    "SHEET",
     "Captioned",
     "Choice",
     "Order",
@@ -31,19 +45,25 @@ __all__ = [
     "build_posts",
     "caption",
     "check",
+    "check_in_place",
     "compare",
+    "complete",
     "describe",
     "doctor",
     "draw",
     "draw_candidates",
+    "draw_findings",
     "draw_grid",
     "edit",
     "export_adapter",
     "export_dataset",
+    "fix",
     "get_pictures",
+    "guest_settings",
     "import_adapter",
     "import_posts",
     "join_votes",
+    "look_closer",
     "new",
     "pick",
     "plan_posts",
@@ -54,6 +74,7 @@ __all__ = [
     "train",
     "undo_edit",
     "vote",
+    "was_looked_at",
     "write_report",
     "write_txt",
 ]

@@ -1,12 +1,11 @@
-"""The data set: checked, captioned, edited and given away."""
+"""The data set: captioned, edited and given away."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from decal import captions, checks, dataset, edits, export, project, undo
-from decal.checks import Checked
+from decal import captions, dataset, edits, export, project, undo
 from decal.dataset import Row
 from decal.errors import SettingsError, StoppedError
 from decal.events import Stop
@@ -16,14 +15,6 @@ from decal.settings import Settings
 from decal.workflow.choice import settings_of
 
 logger = logging.getLogger(__name__)
-
-
-def check(at: Project, settings: Settings) -> Checked:
-    """Look at every picture and caption, and write what there is to say to `findings.jsonl`."""
-    checked = checks.run(at.dataset, settings)
-    with project.lock(at.findings, "checking"):
-        project.write_lines(at.findings, list(checked.findings))
-    return checked
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from decal.project import Project, Run
 from decal.records import Cell, Checkpoint, Generation, Record, Step
 from decal.settings import Resolved, Settings, resolve
 from decal.wording import counted
+from decal.workflow.checking import check
 from decal.workflow.choice import Choice, run_to_train
-from decal.workflow.data import check
 
 if TYPE_CHECKING:
     from decal.bases import Base

@@ -1,0 +1,137 @@
+"""The command check: what is wrong with a data set, shown on a sheet, mended and taken back."""
+
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from decal.cli.options import STOP, Changes, Json, print_records, say_next, show_work
+from decal.errors import DataError, SettingsError
+from decal.wording import counted, printable
+
+if TYPE_CHECKING:
+    from decal.checks import Checked
+    from decal.mending import Plan
+    from decal.project import Project
+    from decal.settings import Settings
+
+
+def check(
+    folder: Annotated[str, typer.Argument(help="A project, or a data set of another tool, in which nothing is written.")] = ".",
+    changes: Changes = [],  # noqa: B006
+    look: Annotated[
+        bool | None,
+        typer.Option("--look/--quick", help="Look for text, crops and other styles; left out, where there are at most 200 pictures."),
+    ] = None,
+    sheet: Annotated[bool, typer.Option("--sheet", help="Draw every picture with its caption and what was found.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what needs no judgement; pictures are moved at most, never changed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what --fix would mend, and change nothing.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the newest change back; once more takes back the one before.")] = False,
+    json: Json = False,
+) -> None:
+    """Say what is wrong with the pictures and captions; exit code 3 where there are errors."""
+    from decal import workflow
+    from decal.project import Project, open_project
+
+    if undo + (fix or dry_run) + sheet > 1 or (undo and look is not None):
+        raise SettingsError("--undo, --fix and --sheet are done one at a time.\nCall decal check once for each.")
+    if not Project(Path(folder)).settings.is_file() and (folder.startswith("hf:") or Path(folder).exists()):
+        if undo or fix or dry_run:
+            raise SettingsError(
+                f"{folder} is no project, so nothing is changed there.\n"
+                f"Make one of it with  decal new my-project --from {quote(folder)}  and mend that."
+            )
+        _check_guest(folder, changes, sheet=sheet, json=json)
+        return
+    at = open_project(Path(folder))
+    settings = workflow.settings_of(at, changes)
+    if undo:
+        print(f"taken back: {printable(workflow.undo_edit(at))}")
+    elif fix or dry_run:
+        _show_plan(workflow.fix(at, settings, is_dry=not fix or dry_run), at, is_dry=not fix or dry_run, json=json)
+    else:
+        _check(at, settings, changes, look=look, sheet=sheet, json=json)
+        return
+    say_next(f"decal check {quote(folder)}" + (" --fix" if dry_run else ""), json)
+
+
+def _check(at: "Project", settings: "Settings", changes: list[str], *, look: bool | None, sheet: bool, json: bool) -> None:
+    from decal import overview, workflow
+
+    checked = workflow.check(at, settings)
+    is_wanted = len(checked.listing.files) <= workflow.LOOKED_AT_UNASKED if look is None else look
+    if is_wanted and not workflow.was_looked_at(at, settings, checked):
+        before = checked
+        show_work(at.folder, changes, lambda _, now: workflow.look_closer(at, now, before, STOP), json)
+        checked = workflow.complete(at, settings, checked)
+    if json:
+        print_records(checked.findings)
+    else:
+        for line in overview.findings(at, checked):
+            print(line)
+        if look is None and not is_wanted and not workflow.was_looked_at(at, settings, checked):
+            print("text, crops and other styles were not looked for in so many pictures; --look does it")
+    folder = quote(str(at.folder))
+    if sheet:
+        _draw(at.dataset, checked, at.folder / workflow.SHEET, f"{at.folder.resolve().name}: what the check found", json=json)
+    errors = _errors(checked)
+    say_next(f"mend what is an error, then  decal check {folder}" if errors else f"decal train {folder}", json)
+    if errors:
+        raise typer.Exit(DataError.exit_code)
+
+
+def _check_guest(source: str, changes: list[str], *, sheet: bool, json: bool) -> None:
+    from decal import checks, workflow
+
+    with workflow.check_in_place(source, workflow.guest_settings(changes)) as guest:
+        checked = guest.checked
+        if json:
+            print_records(checked.findings)
+        else:
+            print(f"{source}, a data set of the kind {guest.brought.source.kind}; nothing is written there")
+            print(guest.brought.told())
+            for line in checks.summary(checked.findings):
+                print(line)
+            told = [counted(sum(one.level == level for one in checked.findings), level) for level in ("error", "warning")]
+            print(", ".join(told))
+        if sheet:
+            name = Path(source).resolve().name.partition(".")[0] or "set"
+            _draw(guest.folder, checked, Path(f"{name}-{workflow.SHEET}"), f"{name}: what the check found", json=json)
+    say_next(f"decal new my-project --from {quote(source)}", json)
+    if _errors(checked):
+        raise typer.Exit(DataError.exit_code)
+
+
+def _draw(folder: Path, checked: "Checked", target: Path, title: str, *, json: bool) -> None:
+    from decal import workflow
+
+    for drawn in workflow.draw_findings(folder, checked, target, title):
+        if not json:
+            print(f"  {counted(drawn.pictures, 'picture')} on {drawn.path}")
+
+
+def _show_plan(planned: "Plan", at: "Project", *, is_dry: bool, json: bool) -> None:
+    from dataclasses import asdict
+    from json import dumps
+
+    for mend in planned.mends:
+        if json:
+            print(dumps(asdict(mend), ensure_ascii=False, sort_keys=True))
+            continue
+        print(f"  {printable(mend.file)}  {printable(mend.what)}")
+        if mend.before is not None and mend.after is not None:
+            print(f"    - {printable(mend.before)}\n    + {printable(mend.after)}")
+    if json:
+        return
+    what = counted(len(planned.mends), "thing")
+    if not planned.mends:
+        print("nothing to mend that needs no judgement")
+    elif is_dry:
+        print(f"{what} would be mended")
+    else:
+        print(f"{what} mended in {at.folder}; --undo takes it back")
+
+
+def _errors(checked: "Checked") -> int:
+    return sum(one.level == "error" for one in checked.findings)

@@ -1,0 +1,158 @@
+"""The data set under the doctor: checked, looked at more closely, mended, shown on sheets; in a project, or wherever it lies."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from decal import checks, contact, crops, dataset, duplicates, gallery, intake, mending, pictures, project, reading
+from decal.checks import Checked, seen
+from decal.events import Event, Progress, Sheet, Stop, Told, stop_if
+from decal.intake import Brought
+from decal.mending import Plan
+from decal.presets import base_preset
+from decal.project import Project
+from decal.records import Finding, Line, Source
+from decal.settings import Settings, parse
+
+# So many pictures are looked at closely without being asked; it takes about half a second each.
+LOOKED_AT_UNASKED = 200
+SHEET = "check.png"
+EMBEDDER = "squeezenet"
+# Raised whenever a closer look finds something else in the same pictures.
+VERSION = 1
+
+
+def check(at: Project, settings: Settings) -> Checked:
+    """Look at every picture and caption, and write what there is to say to `findings.jsonl`; nothing is looked at closely here."""
+    return complete(at, settings, checks.run(at.dataset, settings, sources=project.read(at.sources, Source)))
+
+
+def complete(at: Project, settings: Settings, checked: Checked) -> Checked:
+    """The same with what a closer look found in the very same pictures, written to `findings.jsonl`."""
+    checked = replace(checked, findings=checks.in_order([*checked.findings, *(_remembered(at, settings, checked) or [])]))
+    with project.lock(at.findings, "checking"):
+        project.write_lines(at.findings, list(checked.findings))
+    return checked
+
+
+def was_looked_at(at: Project, settings: Settings, checked: Checked) -> bool:
+    """Whether these pictures have had a closer look, or there is none to look at."""
+    return not checked.looks or _remembered(at, settings, checked) is not None
+
+
+def look_closer(at: Project, settings: Settings, checked: Checked, stop: Stop) -> Iterator[Event]:
+    """Look for text, crops, other styles and captions of other pictures; what is found is kept for `complete` and for later checks."""
+    files = [file for file in checked.listing.files if file in checked.looks]
+    found: list[Finding] = []
+    if reading.is_installed():
+        texts = _Texts(at.cache, settings.data.ground)
+        for number, file in enumerate(files):
+            stop_if(stop, "what was read by then is kept, and the same command goes on")
+            yield Progress("reading text on pictures", number, len(files))
+            texts.read(at.dataset / file, checked.looks[file].sha256)
+        found += seen.text_on({file: texts.known[checked.looks[file].sha256] for file in files})
+    else:
+        yield Told(f"text on pictures is not looked for; {reading.MISSING} adds that")
+    found += yield from _seen_by_networks(at, settings, checked, files)
+    project.write_lines(_memory(at, settings, checked), found)
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A data set that is no project: where its pictures can be seen meanwhile, what came of reading it, and what the check found."""
+
+    folder: Path
+    brought: Brought
+    checked: Checked
+
+
+@contextmanager
+def check_in_place(source: str, settings: Settings) -> Iterator[Guest]:
+    """Check a folder or data set that another tool made, as `decal new` would understand it; nothing is written there."""
+    with intake.set_out(source) as (folder, brought):
+        listing = dataset.scan(folder, follows_links=True)
+        yield Guest(folder, brought, checks.run(folder, settings, listing=listing, sources=[brought.source]))
+
+
+def guest_settings(changes: Sequence[str]) -> Settings:
+    """The settings for a data set that is no project: the defaults, which expect no kind of picture, with `--set` changes applied."""
+    return parse({"caption": {"kind_words": []}}, changes, where="--set")
+
+
+def draw_findings(folder: Path, checked: Checked, target: Path, title: str) -> Iterator[Sheet]:
+    """Draw every picture with its caption and what was found, on as many sheets as it takes; yields each as it is written."""
+    pages = list(contact.pages(checked.listing.files, checked.findings))
+    for number, files in enumerate(pages, start=1):
+        path = target if len(pages) == 1 else target.with_name(f"{target.stem}-{number}{target.suffix}")
+        head = title if len(pages) == 1 else f"{title}, page {number} of {len(pages)}"
+        picture = contact.sheet(folder, files, checked, head, is_first=number == 1)
+        yield gallery.write_sheet(path, picture, len(files))
+
+
+def fix(at: Project, settings: Settings, *, is_dry: bool) -> Plan:
+    """Mend what needs no judgement, or say what would be mended."""
+    with project.lock(at.folder / "metadata", "mending"):
+        planned = mending.plan(at.dataset, checks.run(at.dataset, settings))
+        if not is_dry:
+            mending.apply(at.folder, planned)
+    return planned
+
+
+def _seen_by_networks(at: Project, settings: Settings, checked: Checked, files: list[str]) -> Generator[Event, None, list[Finding]]:
+    """What the embedder, and the model that reads captions where there is one, make of the pictures."""
+    from decal.viewing import Shown, Square, Viewer
+
+    side, data = settings.data.resolution or base_preset(settings.base.model).resolution, settings.data
+    shown = [Shown(at.dataset / file, checked.looks[file].sha256, Square(side, data.fit, data.ground)) for file in files]
+    viewer = Viewer(at.cache, EMBEDDER, settings.train.device)
+    yield from viewer.fill(shown)
+    looks = viewer.looks(shown)
+
+    def pixels(file: str) -> crops.Pixels:
+        picture = pictures.load(at.dataset / file, data.ground).resize((crops.SIDE_PX, crops.SIDE_PX), Image.Resampling.BOX)
+        return np.asarray(picture, np.float32)
+
+    known = {frozenset((pair.first, pair.second)) for pair in duplicates.pairs(checked.looks)}
+    yield Progress("comparing pictures")
+    return [*seen.cropped(files, looks.content, pixels, known), *seen.other_style(files, looks.style)]
+
+
+class _Read(Line):
+    """What was read on a picture, by the hash of its bytes and the ground it stood on; "" for nothing."""
+
+    sha256: str
+    ground: str
+    text: str
+
+
+class _Texts:
+    """Reads text on pictures, or remembers it: `cache/read.jsonl`."""
+
+    def __init__(self, cache: Path, ground: str) -> None:
+        self._path, self._ground = cache / "read.jsonl", ground
+        self.known = {one.sha256: one.text for one in project.read(self._path, _Read) if one.ground == ground}
+        self._reader: reading.Reader | None = None
+
+    def read(self, path: Path, sha256: str) -> None:
+        if sha256 in self.known:
+            return
+        self._reader = self._reader or reading.Reader()
+        text = reading.words(self._reader.read(pictures.load(path, self._ground)))
+        project.append(self._path, _Read(sha256=sha256, ground=self._ground, text=text))
+        self.known[sha256] = text
+
+
+def _memory(at: Project, settings: Settings, checked: Checked) -> Path:
+    """Where the findings of a closer look at these very pictures are kept."""
+    shas = sorted((file, look.sha256) for file, look in checked.looks.items())
+    how = (settings.data.ground, settings.data.fit, settings.data.resolution, EMBEDDER, reading.is_installed())
+    return at.cache / "closer" / f"{project.fingerprint(VERSION, shas, how)[:32]}.jsonl"
+
+
+def _remembered(at: Project, settings: Settings, checked: Checked) -> list[Finding] | None:
+    path = _memory(at, settings, checked)
+    return project.read(path, Finding) if path.is_file() else None
