@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "decal"
 ORDER = """
     errors wording records subjects
     presets schedule settings
-    project events metadata
+    project numbering events metadata
     lettering curves quality pictures reading duplicates crops
     sources intake dataset export undo
     captions edits grid checks mending

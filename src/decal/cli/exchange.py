@@ -1,5 +1,6 @@
 """Commands for what goes to other tools and comes from them: export, import."""
 
+import sys
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -8,6 +9,18 @@ import typer
 
 from decal.cli.options import HERE, CheckpointStep, Folder, RunName, say_next
 from decal.errors import SettingsError
+
+Adapters = Annotated[
+    list[str],
+    typer.Option("--adapters", metavar="FILES", help="LoRA files of any tool: a folder, or a pattern in quotes; with --base and --data."),
+]
+Base = Annotated[str, typer.Option("--base", help="With --adapters: the base that they were trained on.")]
+Data = Annotated[str | None, typer.Option("--data", metavar="PICTURES", help="With --adapters: the pictures they were trained on.")]
+HeldOut = Annotated[
+    str | None, typer.Option("--heldout", metavar="PICTURES", help="With --adapters: pictures of the same kind they were not trained on.")
+]
+Keyword = Annotated[str, typer.Option("--keyword", help="With --adapters: the word that calls the style; found where left out.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="With --adapters: the project that is made for the comparison.")]
 
 
 def export(
@@ -64,3 +77,22 @@ def import_(
     at = open_project(folder)
     print(workflow.import_adapter(at, workflow.settings_of(at, []), file, without_text=without_text_encoder))
     say_next(f"decal train {quote(str(folder))}")
+
+
+def finished(adapters: list[str], base: str, data: tuple[str | None, str | None], keyword: str, out: Path | None) -> Path:
+    """Take the LoRA files of a finished training in; gives the project that they are compared in. data: trained on, and held out."""
+    from decal import workflow
+
+    if not adapters:
+        given = {"--base": base, "--data": data[0], "--heldout": data[1], "--keyword": keyword, "--out": out}
+        stray = [name for name, value in given.items() if value]
+        assert stray, "it is called where one of the options is there"
+        raise SettingsError(
+            f"{' and '.join(stray)} {'goes' if len(stray) == 1 else 'go'} with --adapters.\nName the files, or leave it out."
+        )
+    first = Path(adapters[0])
+    at = out or Path(f"{(first if first.is_dir() else first.parent).resolve().name}-compared")
+    order = workflow.Finished(tuple(adapters), base, *data, keyword, at)
+    for line in workflow.take_in(order):
+        print(line, file=sys.stderr)
+    return at

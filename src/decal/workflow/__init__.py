@@ -23,6 +23,7 @@ from decal.workflow.data import Captioned, caption, edit, export_dataset, undo_e
 from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
 from decal.workflow.exchange import export_adapter, import_adapter
+from decal.workflow.finished import Finished, take_in
 from decal.workflow.illustrating import build_posts, get_pictures
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
@@ -38,6 +39,7 @@ __all__ = [
     "SHEET",
     "Captioned",
     "Choice",
+    "Finished",
     "Order",
     "PostOrder",
     "Wish",
@@ -71,6 +73,7 @@ __all__ = [
     "sample_order",
     "settings_of",
     "submit",
+    "take_in",
     "train",
     "undo_edit",
     "vote",
