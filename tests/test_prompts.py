@@ -189,3 +189,9 @@ def write(folder: Path, texts: list[str]) -> None:
 
 def plans(folder: Path) -> list[PromptPlan]:
     return [PromptPlan.model_validate_json(line) for line in (folder / "shop/posts/plans/00000.jsonl").read_text("utf-8").splitlines()]
+
+
+def test_a_face_is_better_than_a_topic_for_a_base_that_draws_faces() -> None:
+    one = post("Three weeks of deadlines", emoji=("dizzy face",))
+    assert planning.plan(one, SETTINGS, "plain", Brand()).subject == "a dizzy face"
+    assert planning.plan(one, SETTINGS, "rich", Brand()).subject == "an alarm clock"

@@ -655,3 +655,19 @@ class PostRow(Line):
     came_from: str
     shape: str
     crops: dict[str, tuple[int, int, int, int]]
+
+
+class PostDrawing(Line):
+    """A picture drawn for a new post; a line of `posts/drawn.jsonl`.
+
+    post: hash of the post's text and account, which says whether it was drawn before. number: of the candidate, from 1. adapter: hash of
+    the LoRA's bytes, "" for the base alone. file: relative to the project.
+    """
+
+    post: str
+    number: int
+    cell: Cell
+    base: str
+    adapter: str
+    file: str
+    sha256: str

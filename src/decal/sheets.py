@@ -8,7 +8,7 @@ where checkpoints are evenly spaced, so that the eye can go from a picture to it
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,11 +50,12 @@ class _Head:
 
 @dataclass(frozen=True)
 class _Measure:
-    """Every length on a sheet, in px, from the size of its pictures."""
+    """Every length on a sheet, in px, from the size of its pictures. label_share: how much wider than usual the labels are."""
 
     picture_width: int
     picture_height: int
     columns: int
+    label_share: float = 1.0
 
     @property
     def unit(self) -> float:
@@ -81,7 +82,7 @@ class _Measure:
 
     @property
     def label_width(self) -> int:
-        return self.of(200)
+        return self.of(200 * self.label_share)
 
     @property
     def left(self) -> int:
@@ -165,6 +166,20 @@ def candidates_sheet(rows: Sequence[tuple[str, Mapping[int, Path]]], cells: Sequ
     measure = _measure(cells[0], len(numbers), len(rows))
     facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
     return _page(measure, [_title(measure, title, facts), _table(measure, [_Head(str(number), "") for number in numbers], table)])
+
+
+def posts_sheet(rows: Sequence[tuple[str, str, Sequence[Path | None]]], cells: Sequence[Cell], *, title: str, base: str) -> Image.Image:
+    """One row a post: its text, under it in quiet letters what was made of it, and its candidates under their numbers.
+
+    rows: text, plan, and the files of the candidates. cells: what was drawn. base: what with.
+    """
+    columns = max(len(files) for _, _, files in rows)
+    table = [_Row(text, plan, list(files), is_first=True) for text, plan, files in rows]
+    measure = replace(_measure(cells[0], columns, len(rows)), label_share=2)
+    facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
+    return _page(
+        measure, [_title(measure, title, facts), _table(measure, [_Head(str(number + 1), "") for number in range(columns)], table)]
+    )
 
 
 Part = tuple[int, Callable[[Image.Image, int], None]]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from decal.cli.options import HERE, STOP, Changes, Folder, Json, say_next, show_work
+from decal.cli.options import HERE, STOP, Changes, CheckpointStep, Folder, Json, RunName, say_next, show_work
 from decal.errors import SettingsError
 
 app = typer.Typer(
@@ -79,6 +79,37 @@ def build(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
 
     show_work(folder, changes, lambda at, settings: workflow.build_posts(at, settings, STOP), json)
     say_next(f"decal check {quote(str(folder))}", json)
+
+
+@app.command()
+def draw(
+    table: Annotated[Path, typer.Argument(help="New posts: .csv, .tsv, .jsonl, .xlsx or .parquet.")],
+    folder: Folder = HERE,
+    candidates: Annotated[int, typer.Option("-k", min=1, max=50, help="Candidates of each post.")] = 4,
+    checkpoint: CheckpointStep = None,
+    run: RunName = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another one gives other candidates.")] = 0,
+    column: Columns = [],  # noqa: B006
+    changes: Changes = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Draw candidates for new posts with the last checkpoint, or with the base where there is none or with --checkpoint 0."""
+    from decal import workflow
+
+    wish = workflow.PostWish(table, named_columns(column), candidates, checkpoint, seed)
+    show_work(folder, changes, lambda at, settings: workflow.draw_posts(at, settings, workflow.Choice(run), wish, STOP), json)
+
+
+@app.command()
+def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.")] = Path("demo-posts"), json: Json = False) -> None:
+    """All of it on invented posts that come with Decal: import, plan, media, build, train and draw; needs no GPU and no network."""
+    from decal import workflow
+    from decal.progress import Display
+
+    STOP.install()
+    with Display(json) as display:
+        display.show(workflow.demo_posts(folder, STOP))
+    say_next(f"decal show {quote(str(folder))}", json)
 
 
 def named_columns(given: list[str]) -> dict[str, str]:

@@ -59,6 +59,8 @@ def plan(post: Post, settings: PostsSettings, detail: Detail, brand: Brand) -> P
     dice = _Dice(f"{settings.seed} {post.text} {' '.join(post.hashtags)}")
     if found:
         subject, evidence, kind = _worded(found, detail), found[0].evidence, found[0].thing.kind
+    elif detail == "plain" and (face := _face(post.emoji)):
+        subject, evidence, kind = face, "emoji", "topic"
     elif (topic := _commonest(everything, scenes.TOPIC_OF)) is not None:
         rich, _, simple = topic.partition(" ~ ")
         subject, evidence, kind = (rich if detail == "rich" else simple), "topic", "topic"
@@ -119,6 +121,12 @@ def _emoji(names: Sequence[str]) -> list[_Found]:
         for one in _things(words_of(f"a {name}"), "emoji")[:1]
         if "face" not in name.split()
     ]
+
+
+def _face(names: Sequence[str]) -> str:
+    """The first face among emoji; for a base that draws little but faces, it is the best that a post without things has."""
+    name = next((name for name in names if name.endswith("face") or name.startswith(("face with", "smiling face"))), "")
+    return with_article("a", name.replace("-", " "))
 
 
 def _worded(found: Sequence[_Found], detail: Detail) -> str:

@@ -54,15 +54,21 @@ class Planner:
     frame: Frame
     tokenizers: Sequence[Tokenizer]
 
-    def plan(self, posts: Sequence[Post], engagement: Mapping[int, Engagement], stop: Stop) -> Iterator[PromptPlan]:
+    def plan(
+        self, posts: Sequence[Post], engagement: Mapping[int, Engagement], stop: Stop, *, is_training: bool = True
+    ) -> Iterator[PromptPlan]:
         """A plan for every post, in their order; those that say nothing are skipped with a reason.
 
-        engagement: by number, where it is known. Raises StoppedError and LanguageError as the writer does.
+        engagement: by number, where it is known. is_training: in a part of the captions it is left out. Raises StoppedError and
+        LanguageError as the writer does.
         """
         said = [post for post in posts if post.status == "kept"]
         written = list(self.writer.write(said, stop))
         drafts = [
-            Draft(one.draft.clauses, (*one.draft.conditions, *self.frame.conditions(_said(post, engagement))))
+            Draft(
+                one.draft.clauses,
+                (*one.draft.conditions, *self.frame.conditions(_said(post, engagement) if is_training else engagement.get(post.number))),
+            )
             if one.is_fitted
             else one.draft
             for post, one in zip(said, written, strict=True)
@@ -78,6 +84,12 @@ class Planner:
                 continue
             one, fit_one, (sentence, tokens) = next(sources), next(fitted), next(seed_tokens)
             yield self._plan(post, one, fit_one, tokens, self._lost(sentence, post, tokens))
+
+    def _framed(self, one: Written, engagement: Engagement | None) -> Draft:
+        """A draft with the conditions of the frame; one that is not fitted stays as it is."""
+        if not one.is_fitted:
+            return one.draft
+        return Draft(one.draft.clauses, (*one.draft.conditions, *self.frame.conditions(engagement)))
 
     def _fit(self, drafts: Sequence[Draft], written: Sequence[Written]) -> list[Fitted]:
         wrappings = (self.frame.caption, self.frame.draws)

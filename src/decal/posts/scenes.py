@@ -206,7 +206,7 @@ a suitcase ~ an airplane: suitcase, luggage, holiday trip, getaway
 a tent under the stars ~ a tree: tent, camping, campsite
 an anchor: anchor, harbour, harbor
 a hammer: hammer, diy, toolbox
-a money bag: money bag, savings, jackpot, cashback
+a money bag ~ a diamond: money bag, savings, jackpot, cashback
 a magnifying glass: magnifying glass
 a megaphone ~ a bell: megaphone
 a house: house, home loan, mortgage, real estate, apartment
@@ -247,7 +247,7 @@ BEFORE_A_THING = frozenset(
 
 # What stands for what cannot be seen, where a post names nothing that can.
 TOPICS: Mapping[str, str] = {
-    "a stack of coins beside a seedling ~ a money bag": "bank banking loan invest investing investment finance "
+    "a stack of coins beside a seedling ~ a diamond": "bank banking loan invest investing investment finance "
     "financial credit pay payment tax "
     "budget interest fund stocks shares earnings revenue insurance money cash",
     "a light bulb ~ a light bulb": "idea ideas tip tips learn innovation innovate creative creativity think inspire inspiration solution",
@@ -266,8 +266,8 @@ TOPICS: Mapping[str, str] = {
     "a trophy ~ a trophy": "proud congratulations congrats award best winner won achievement record success victory champion",
     "an open door with light behind it ~ a key": "hiring job jobs career careers join recruiting opportunity apply vacancy open opening",
     "a padlock ~ a lock": "security secure privacy safe safety protect protection fraud scam password",
-    "an alarm clock ~ an alarm clock": "time now hurry soon countdown deadline today morning hours minutes late early last chance",
-    "a megaphone ~ a bell": "news announcement announce update report press statement breaking listen",
+    "an alarm clock ~ an alarm clock": "hurry countdown deadline hours minutes",
+    "a megaphone ~ a bell": "news announcement announce press statement breaking",
     "a gift box with a ribbon ~ a gift box": "sale off discount deal offer save win prize giveaway shop buy bonus free coupon",
     "a guitar on a stage ~ a guitar": "festival tour show stage listen singer artist",
 }  # fmt: skip

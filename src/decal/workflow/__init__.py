@@ -4,6 +4,7 @@ Each function does the same four things: read what is there, ask a room for the 
 torch is imported inside the functions that need it, so that looking at a project stays instant.
 """
 
+from decal.workflow.answering import PostWish, draw_posts
 from decal.workflow.beginning import CANDIDATES, SAMPLE_KEYWORD, Order, describe, draw_candidates, new, pick, sample_order
 from decal.workflow.checking import (
     LOOKED_AT_UNASKED,
@@ -28,6 +29,7 @@ from decal.workflow.illustrating import build_posts, get_pictures
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.reporting import write_report
+from decal.workflow.showing import demo_posts
 from decal.workflow.submitting import submit
 from decal.workflow.training import train
 from decal.workflow.voting import join_votes, vote
@@ -42,6 +44,7 @@ __all__ = [
     "Finished",
     "Order",
     "PostOrder",
+    "PostWish",
     "Wish",
     "begin_posts",
     "build_posts",
@@ -50,12 +53,14 @@ __all__ = [
     "check_in_place",
     "compare",
     "complete",
+    "demo_posts",
     "describe",
     "doctor",
     "draw",
     "draw_candidates",
     "draw_findings",
     "draw_grid",
+    "draw_posts",
     "edit",
     "export_adapter",
     "export_dataset",

@@ -1,0 +1,51 @@
+"""Pictures for new posts: as many as asked for, never twice, on a sheet; and the whole way on invented posts."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typed import Call
+
+from decal import project
+from decal.records import PostDrawing
+from decal.workflow.showing import SAMPLE_POSTS
+
+
+def table(path: Path, texts: list[str]) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["content"], *([text] for text in texts)])
+    return path
+
+
+@pytest.mark.slow
+def test_new_posts_are_drawn_once_and_put_on_a_sheet(tmp_path: Path, tiny: Path, call: Call) -> None:
+    call("posts", "import", table(tmp_path / "posts.csv", ["A pizza"]), tmp_path / "shop", "--base", tiny)
+    new = table(tmp_path / "new.csv", ["Two penguins", "", "A cake"])
+    fast = ["-k", 2, "--set", "grid.steps=2"]
+    code, out, err = call("posts", "draw", new, tmp_path / "shop", *fast)
+    assert (code, "2 new posts, 1 row left out" in out) == (0, True), err
+    drawn = project.read(tmp_path / "shop/posts/drawn.jsonl", PostDrawing)
+    assert [(one.number, one.cell.checkpoint) for one in drawn] == [(1, 0), (2, 0), (1, 0), (2, 0)]
+    assert len({one.cell.seed for one in drawn}) == 4
+    (sheet,) = (tmp_path / "shop/posts/new").glob("*/sheet-01.png")
+    assert Image.open(sheet).width > 500
+    assert "all of them are there already" in call("posts", "draw", new, tmp_path / "shop", *fast)[1]
+    assert project.read(tmp_path / "shop/posts/drawn.jsonl", PostDrawing) == drawn
+
+
+def test_a_table_that_says_nothing_is_one_sentence(tmp_path: Path, call: Call) -> None:
+    call("posts", "import", table(tmp_path / "posts.csv", ["A pizza"]), tmp_path / "shop")
+    code, _, err = call("posts", "draw", table(tmp_path / "new.csv", ["<hyperlink>"]), tmp_path / "shop")
+    assert (code, err.splitlines()[0].endswith("says anything that could be drawn.")) == (3, True)
+
+
+def test_the_invented_posts_are_planned_and_built(tmp_path: Path, call: Call) -> None:
+    at = tmp_path / "demo"
+    call("posts", "import", SAMPLE_POSTS / "posts.csv", at, "--keyword", "cobink")
+    for words in (["plan", at], ["media", at, "--from", SAMPLE_POSTS.parent / "sample"], ["build", at]):
+        code, out, err = call("posts", *words)
+        assert code == 0, err
+    assert "28 pictures in" in out
+    assert "gun" not in (at / "posts/plans/00000.jsonl").read_text().split('"')
+    assert call("check", at)[0] == 0
