@@ -65,3 +65,23 @@ def test_each_showing_of_a_picture_draws_a_caption_and_none_depends_on_the_batch
     assert small == large
     assert len(set(small)) == 56
     assert set(Counter(draw % 3 for draw in small)) == {0, 1, 2}
+
+
+def test_batches_are_of_one_shape_and_every_picture_comes_as_often() -> None:
+    buckets = (0, 1, 0, 2, 0, 1, 0)  # four, two and one of a kind: none fills a batch of three
+    shapes = order(size=6, buckets=buckets, batch=3)
+    steps = [shapes.at(step) for step in range(1, 8)]  # 14 batches: 6 passes over 7 pictures
+    groups = [{buckets[sample.index] for sample in step[first : first + 3]} for step in steps for first in (0, 3)]
+    assert [len(group) for group in groups] == [1] * 14
+    assert Counter(sample.index for step in steps for sample in step) == dict.fromkeys(range(7), 6)
+
+
+def test_repeats_count_within_buckets_too() -> None:
+    shapes = order(pictures=3, size=2, repeats=(1, 3, 2), buckets=(0, 1, 0), batch=2)
+    seen = Counter(sample.index for step in range(1, 7) for sample in shapes.at(step))  # two passes of 6
+    assert seen == {0: 2, 1: 6, 2: 4}
+
+
+def test_a_bucketed_step_does_not_depend_on_the_steps_before() -> None:
+    shapes = order(buckets=(0, 1, 0, 2, 0, 1, 0), batch=2)
+    assert [shapes.at(step) for step in range(1, 9)] == [shapes.at(step) for step in range(8, 0, -1)][::-1]

@@ -1,10 +1,12 @@
 """What the options of training do: each changes the weights, resumes to the same bytes, and combinations that cannot work are refused."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from test_train import resolved_of, run_all, stop_before, task_of
 
 from decal import lora, optimizers, state
@@ -112,3 +114,21 @@ def test_eight_bit_adamw_is_refused_without_a_gpu(tiny: Path) -> None:
 def test_settings_that_cannot_work_together_are_refused_by_name(train: dict[str, object], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         parse({"train": train})
+
+
+def test_pictures_of_several_shapes_train_in_buckets_and_resume_to_the_same_bytes(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(shapes, tmp_path / "dataset"))
+    for place, path in enumerate(sorted(folder.glob("*.png"))):
+        with Image.open(path) as picture:
+            picture.resize(((96, 96), (140, 80), (80, 140))[place % 3]).save(path)
+    settings = resolved_of(tiny, accumulation=2, steps=8, checkpoint_every=8)
+    settings = settings.model_copy(update={"data": settings.data.model_copy(update={"fit": "bucket"})})
+    _, whole = run_all(*task_of(tmp_path / "whole", folder, settings, model=tiny))
+    base, task = task_of(tmp_path / "cut", folder, settings, model=tiny)
+    run_all(base, replace(task, stop=stop_before(4)))
+    saved = state.load(task.run.stop_state)
+    base, task = task_of(tmp_path / "cut", folder, settings, model=tiny)
+    steps, rest = run_all(base, replace(task, resume=saved, attempt=2))
+    assert len(set(task.train.shapes)) == len(set(task.holdout.shapes)) == 3
+    assert rest[-1].sha256 == whole[-1].sha256
+    assert steps[-1].holdout_loss is not None

@@ -268,3 +268,17 @@ def test_random_damage_never_raises_anything_but_a_picture_error(tmp_path: Path)
             except PictureError as problem:
                 assert problem.reason  # noqa: PT017
     assert tried == 240
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [((1000, 1000), (512, 512)), ((1600, 900), (640, 384)), ((900, 1600), (384, 640)), ((4000, 500), (768, 320))]
+)
+def test_a_bucket_has_nearly_the_proportions_and_no_more_area(size: tuple[int, int], shape: tuple[int, int]) -> None:
+    """At 512 px in steps of 64: 640 x 384 is 5:3, nearer to 16:9 than 704 x 320; 768 x 320 is the longest shape up to 2.5:1."""
+    assert pictures.shape_for(*size, 512, "bucket") == shape
+    assert pictures.shape_for(*size, 512, "pad") == (512, 512)
+
+
+def test_a_bucketed_picture_fills_its_shape_without_padding() -> None:
+    picture, mask = pictures.fitted(Image.new("RGB", (300, 200), "red"), 64, "bucket", "white")
+    assert (picture.size, picture.getcolors(), mask.getcolors()) == ((80, 48), [(80 * 48, (255, 0, 0))], [(80 * 48, 255)])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from decal import lora, project, state
@@ -30,8 +31,8 @@ def records_of(folder: Path) -> list[Record]:
         Record(
             file=row["file_name"],
             sha256=project.sha256(folder / row["file_name"]),
-            width_px=96,
-            height_px=96,
+            width_px=Image.open(folder / row["file_name"]).width,
+            height_px=Image.open(folder / row["file_name"]).height,
             caption=row["text"],
             split="holdout" if place >= 12 else "train",
         )
@@ -159,7 +160,7 @@ def test_a_training_that_stays_unfit_is_stopped_and_names_the_pictures(tiny: Pat
 def test_a_held_out_loss_that_is_not_finite_is_no_number(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=2, checkpoint_every=1), model=tiny)
     assert task.holdout._held is not None
-    task.holdout._held[0][0] = float("nan")
+    task.holdout._held[8, 8][0][0] = float("nan")
     steps, checkpoints = run_all(base, task)
     assert [step.holdout_loss for step in steps] == [None] * 3
     assert [checkpoint.holdout_loss for checkpoint in checkpoints] == [None] * 2
@@ -177,7 +178,7 @@ def test_the_time_of_a_step_leaves_out_what_the_caller_does(tiny: Path, shapes: 
 
 def poison(task: Task, place: int = 0) -> None:
     assert task.train._held is not None
-    task.train._held[0][place] = float("inf")
+    task.train._held[8, 8][0][place] = float("inf")
 
 
 @pytest.mark.parametrize(

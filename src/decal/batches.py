@@ -36,7 +36,9 @@ class Order:
     """The order of training: every picture once an epoch, or as often as it is repeated, each epoch shuffled anew.
 
     pictures: how many there are, > 0. size: samples a step. caption_dropout: share of blind samples, 0..1.
-    repeats: of each picture, as `lowest_terms` gives them; empty where each comes once.
+    repeats: of each picture, as `lowest_terms` gives them; empty where each comes once. buckets: a number for the shape of each picture,
+    empty where all have one; then every `batch` samples in a row are of one shape. Among shapes, epochs are told by `batch` together, since
+    that many passes fill whole batches of each: nothing is dropped, and nothing comes more often than it should.
     """
 
     seed: int
@@ -45,11 +47,13 @@ class Order:
     flip: bool
     caption_dropout: float
     repeats: tuple[int, ...] = ()
+    buckets: tuple[int, ...] = ()
+    batch: int = 1
 
     def at(self, step: int) -> list[Sample]:
         """The samples of a step, counted from 1. A step may reach over the end of an epoch; none is dropped."""
         first = (step - 1) * self.size
-        places = [divmod(place, self._length) for place in range(first, first + self.size)]
+        places = [self._bucketed(n) if self.buckets else divmod(n, self._length) for n in range(first, first + self.size)]
         chances = np.random.default_rng(seed_for(self.seed, "sample", step)).random((self.size, 2))
         return [
             Sample(
@@ -70,7 +74,21 @@ class Order:
         """Samples an epoch."""
         return int(_ends(self.repeats)[-1]) if self.repeats else self.pictures
 
+    def _bucketed(self, number: int) -> tuple[int, int]:
+        """The epoch of a sample, and its place in an epoch that is shuffled bucket by bucket."""
+        group, within = divmod(number, self.batch)
+        era, turn = divmod(group, self._length)
+        # An era is `batch` epochs: as many whole groups of each bucket as the bucket has places.
+        chosen = int(_shuffled(self.seed, era, self._length, "groups")[turn])
+        begins, ends = _bounds(self.repeats, self.buckets)[chosen]
+        passed, place = divmod((chosen - begins) * self.batch + within, ends - begins)
+        return era * self.batch + passed, begins + place
+
     def _picture(self, epoch: int, place: int) -> int:
+        if self.buckets:
+            begins, ends = _bounds(self.repeats, self.buckets)[place]
+            shown = begins + int(_shuffled(self.seed, epoch, ends - begins, f"bucket {begins}")[place - begins])
+            return int(_by_bucket(self.repeats, self.buckets)[shown])
         shown = int(_shuffled(self.seed, epoch, self._length)[place])
         return int(np.searchsorted(_ends(self.repeats), shown, side="right")) if self.repeats else shown
 
@@ -88,9 +106,23 @@ def seed_for(seed: int, *what: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+@lru_cache(maxsize=64)
+def _shuffled(seed: int, epoch: int, count: int, *of: str) -> NDArray[np.int64]:
+    return np.random.default_rng(seed_for(seed, "order", epoch, *of)).permutation(count)
+
+
 @lru_cache(maxsize=4)
-def _shuffled(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    return np.random.default_rng(seed_for(seed, "order", epoch)).permutation(count)
+def _by_bucket(repeats: tuple[int, ...], buckets: tuple[int, ...]) -> NDArray[np.int64]:
+    """The pictures of an unshuffled epoch, sorted by bucket."""
+    pictures = np.repeat(np.arange(len(buckets)), repeats or 1)
+    return pictures[np.argsort(np.array(buckets)[pictures], kind="stable")]
+
+
+@lru_cache(maxsize=4)
+def _bounds(repeats: tuple[int, ...], buckets: tuple[int, ...]) -> NDArray[np.int64]:
+    """For each place of an epoch that is sorted by bucket, where its bucket begins and ends, [places, 2]."""
+    numbers = np.array(buckets)[_by_bucket(repeats, buckets)]
+    return np.stack([np.searchsorted(numbers, numbers, side) for side in ("left", "right")], axis=1)
 
 
 @lru_cache(maxsize=4)

@@ -10,6 +10,7 @@ Crops and grounds are fixed here, before encoding: what is drawn anew each epoch
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,18 @@ class Batch:
 
 
 class Examples:
-    """Encoded pictures with their captions, by their place in `records`."""
+    """Encoded pictures with their captions, by their place in `records`. shapes: height and width of the latents of each."""
 
-    def __init__(self, files: Sequence[Path], records: Sequence[Record], conditioning: Conditioning, *, device: torch.device, budget: int):
+    def __init__(
+        self,
+        files: Sequence[Path],
+        records: Sequence[Record],
+        shapes: Sequence[tuple[int, int]],
+        conditioning: Conditioning,
+        *,
+        device: torch.device,
+        budget: int,
+    ):
         self.records = tuple(records)
         captions = _captions(records)
         self._caption = {caption: place for place, caption in enumerate(captions)}
@@ -56,13 +66,22 @@ class Examples:
         self.size_bytes = sum(path.stat().st_size for path in files) + sum(t.nbytes for t in conditioning.values())
         self.is_resident = self.size_bytes <= budget
         self._conditioning = {name: t.to(device) for name, t in conditioning.items()} if self.is_resident else dict(conditioning)
-        self._held = self._stack(range(len(files))) if self.is_resident and files else None
+        self.shapes = tuple(shapes)
+        self._place = {index: place for of in self.alike(len(files)) for place, index in enumerate(of)}
+        self._held = self._hold() if self.is_resident else None
 
     def __len__(self) -> int:
         return len(self.records)
 
+    def alike(self, size: int) -> list[list[int]]:
+        """All pictures in groups of at most `size` of one shape."""
+        by_shape: dict[tuple[int, int], list[int]] = {}
+        for index, shape in enumerate(self.shapes):
+            by_shape.setdefault(shape, []).append(index)
+        return [of[first : first + size] for of in by_shape.values() for first in range(0, len(of), max(1, size))]
+
     def batch(self, samples: Sequence[Sample]) -> Batch:
-        """The pictures and captions of these samples, flipped and without caption where they say so."""
+        """The pictures and captions of these samples, flipped and without caption where they say so; all must have one shape."""
         indexes = [sample.index for sample in samples]
         flips = [int(sample.is_flipped) for sample in samples]
         places = [self._caption["" if sample.is_blind else self._drawn(sample)] for sample in samples]
@@ -72,8 +91,9 @@ class Examples:
             conditioning = {name: to_device(t[places], self._device) for name, t in self._conditioning.items()}
         else:
             # One small copy that the host does not wait for; the rest is indexing on the device.
-            chosen = to_device(torch.tensor([indexes, flips, places]), self._device)
-            latents, mask = self._held[0], self._held[1][chosen[0]]
+            chosen = to_device(torch.tensor([[self._place[index] for index in indexes], flips, places]), self._device)
+            latents, masks = self._held[self.shapes[indexes[0]]]
+            mask = masks[chosen[0]]
             rows = chosen[:2]
             conditioning = {name: t[chosen[2]] for name, t in self._conditioning.items()}
         latents = latents[rows[0], rows[1]]  # [B, 2, C, h, w]
@@ -83,6 +103,10 @@ class Examples:
     def _drawn(self, sample: Sample) -> str:
         captions = self.records[sample.index].captions
         return captions[sample.draw % len(captions)]
+
+    def _hold(self) -> dict[tuple[int, int], tuple[Tensor, Tensor]]:
+        """Everything, by shape."""
+        return {self.shapes[of[0]]: self._stack(of) for of in self.alike(len(self))}
 
     def _stack(self, indexes: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Latents [N, flips, 2, C, h, w] and masks [N, 1, h, w] of these pictures."""
@@ -112,9 +136,13 @@ class Cache:
         Raises DataError that names a picture whose latents are not finite.
         """
         missing = list({record.sha256: record for record in records if not _is_whole(self._picture(record))}.values())
-        for first in range(0, len(missing), ENCODE_BATCH):
-            yield Progress("encoding pictures", first, len(missing))
-            self._encode(dataset, missing[first : first + ENCODE_BATCH])
+        done = 0
+        for _, alike in groupby(sorted(missing, key=self._shape), key=self._shape):
+            of = list(alike)
+            for first in range(0, len(of), ENCODE_BATCH):
+                yield Progress("encoding pictures", done, len(missing))
+                self._encode(dataset, of[first : first + ENCODE_BATCH])
+                done += len(of[first : first + ENCODE_BATCH])
         if missing:
             yield Progress("encoding pictures", len(missing), len(missing))
 
@@ -122,7 +150,9 @@ class Cache:
         """What `fill` made, ready to train on. budget: bytes that may be held on the device, if all of it fits."""
         captions = _captions(records)
         files = [self._picture(record) for record in records]
-        return Examples(files, records, self._texts(captions), device=self._base.device, budget=budget)
+        stride = self._base.stride
+        shapes = [(height // stride, width // stride) for width, height in map(self._shape, records)]
+        return Examples(files, records, shapes, self._texts(captions), device=self._base.device, budget=budget)
 
     def _texts(self, captions: list[str]) -> Conditioning:
         path = self._folder / "texts" / f"{fingerprint(self._texts_key, captions)}.safetensors"
@@ -136,7 +166,7 @@ class Cache:
     def _encode(self, dataset: Path, records: Sequence[Record]) -> None:
         settings = self._settings
         prepared = [
-            pictures.square(pictures.load(dataset / record.file, settings.ground), settings.resolution, settings.fit, settings.ground)
+            pictures.fitted(pictures.load(dataset / record.file, settings.ground), settings.resolution, settings.fit, settings.ground)
             for record in records
         ]
         pixels = torch.stack([to_pixels(picture) for picture, _ in prepared])
@@ -155,6 +185,9 @@ class Cache:
             # A very long picture covers none by half; then those that it covers most count.
             inside = torch.from_numpy(covered >= min(128, int(covered.max()))).to(torch.uint8)[None]
             _save(self._picture(record), {"latents": found.contiguous(), "mask": inside})
+
+    def _shape(self, record: Record) -> tuple[int, int]:
+        return pictures.shape_for(record.width_px, record.height_px, self._settings.resolution, self._settings.fit)
 
     def _picture(self, record: Record) -> Path:
         return self._folder / "pictures" / f"{fingerprint(self._pictures_key, record.sha256)}.safetensors"

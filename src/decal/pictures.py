@@ -6,8 +6,10 @@ proves nothing. Originals are never changed; transparency, odd modes and sizes a
 """
 
 import hashlib
+import math
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -50,6 +52,11 @@ Fault = Literal["unreadable", "truncated", "huge", "extreme_ratio"]
 
 # Pillow prints to stderr about damaged tags and about sizes below its own, higher limit; what matters of it becomes a reason here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+
+Fit = Literal["pad", "crop", "bucket"]
+
+# Nothing longer: bases draw such shapes badly, and few data sets have enough pictures of one.
+BUCKET_RATIO = 2.5
 
 
 class PictureError(DataError):
@@ -135,17 +142,36 @@ def load(path: Path, ground: str) -> Image.Image:
     return _composite(rgb, alpha, colour(ground))
 
 
-def square(image: Image.Image, size_px: int, fit: Literal["pad", "crop"], ground: str) -> tuple[Image.Image, Image.Image]:
+def shape_for(width_px: int, height_px: int, side_px: int, fit: Fit) -> tuple[int, int]:
+    """Width and height in px that a picture of this size is trained at: the square, or for `bucket` the nearest shape of its area.
+
+    Shapes have sides of whole steps, an eighth of the square's side but at most 64 px, and no more area than the square.
+    Source of the idea: aspect ratio bucketing, NovelAI 2022, github.com/NovelAI/novelai-aspect-ratio-bucketing.
+    """
+    if fit != "bucket":
+        return side_px, side_px
+    return min(_shapes(side_px), key=lambda shape: (abs(math.log(shape[0] * height_px / (shape[1] * width_px))), shape))
+
+
+def fitted(image: Image.Image, side_px: int, fit: Fit, ground: str) -> tuple[Image.Image, Image.Image]:
+    """The RGB picture as it is trained on, and its mask "L": 255 where the picture is, 0 where it was padded.
+
+    bucket: in the shape that `shape_for` gives; what sticks out of it, at most half a step, is cropped evenly. Others: as `square`.
+    """
+    if fit != "bucket":
+        return square(image, side_px, fit, ground)
+    size = shape_for(*image.size, side_px, fit)
+    return _cropped(image, size), Image.new("L", size, 255)
+
+
+def square(image: Image.Image, size_px: int, fit: Fit, ground: str) -> tuple[Image.Image, Image.Image]:
     """The RGB picture as a square, and its mask "L": 255 where the picture is, 0 where it was padded.
 
-    Small pictures are enlarged. pad keeps the whole picture in the middle of the ground; crop keeps the largest square in the middle.
+    Small pictures are enlarged. crop keeps the largest square in the middle; the others keep the whole picture in the middle of the ground.
     """
     width, height = image.size
     if fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-        return image.resize((size_px, size_px), Image.Resampling.LANCZOS, box=box), Image.new("L", (size_px, size_px), 255)
+        return _cropped(image, (size_px, size_px)), Image.new("L", (size_px, size_px), 255)
     scale = size_px / max(width, height)
     scaled = (max(1, round(width * scale)), max(1, round(height * scale)))
     corner = ((size_px - scaled[0]) // 2, (size_px - scaled[1]) // 2)
@@ -154,6 +180,22 @@ def square(image: Image.Image, size_px: int, fit: Literal["pad", "crop"], ground
     mask = Image.new("L", (size_px, size_px), 0)
     mask.paste(255, (*corner, corner[0] + scaled[0], corner[1] + scaled[1]))
     return padded, mask
+
+
+def _cropped(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The largest middle part of these proportions, resized to them."""
+    scale = min(image.width / size[0], image.height / size[1])
+    left, top = (image.width - size[0] * scale) / 2, (image.height - size[1] * scale) / 2
+    box = (left, top, left + size[0] * scale, top + size[1] * scale)
+    return image.resize(size, Image.Resampling.LANCZOS, box=box)
+
+
+@cache
+def _shapes(side_px: int) -> tuple[tuple[int, int], ...]:
+    step = min(64, max(8, side_px // 64 * 8))
+    wide = [(width, side_px * side_px // width // step * step) for width in range(side_px, 2 * side_px + 1, step)]
+    wide = [(width, height) for width, height in wide if height and width <= BUCKET_RATIO * height]
+    return tuple(dict.fromkeys([(side_px, side_px), *wide, *((height, width) for width, height in wide)]))
 
 
 def colour(ground: str) -> tuple[int, int, int]:

@@ -90,8 +90,10 @@ class DataSettings(Section):
         None, ge=16, le=2048, multiple_of=8, description="Side of the training pictures in px; left out, the base's own."
     )
     ground: Ground = Field("white", description="What stands behind transparent pixels and padding: white, black, grey or #rrggbb.")
-    fit: Literal["pad", "crop"] = Field(
-        "pad", description="How a picture becomes square: padded (the padding is kept out of the loss) or cropped at the centre."
+    fit: Literal["pad", "crop", "bucket"] = Field(
+        "pad",
+        description="pad: made square on the ground, which is kept out of the loss; crop: the middle square; bucket: the nearest shape of "
+        "the same area, up to 2.5:1, and every batch of one shape.",
     )
     flip: bool = Field(True, description="Also learn from mirrored pictures; turn it off for text, logos and anything with a side.")
     holdout_share: float = Field(

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
@@ -189,6 +190,17 @@ class _Held:
     each: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What one forward pass of a step is made of. noise: to be found; added: to the latents; all on the host."""
+
+    samples: list[Sample]
+    timesteps: Tensor
+    posterior: Tensor
+    noise: Tensor
+    added: Tensor
+
+
 class _Loop:
     """The training between two yields: the adapter, its optimizer, the step reached, and the numbers on their way back."""
 
@@ -199,10 +211,11 @@ class _Loop:
             torch.use_deterministic_algorithms(True, warn_only=True)
             torch.backends.cudnn.benchmark = False
         size = settings.batch * settings.accumulation
-        side = task.settings.data.resolution // base.stride
-        self.shape = (size, base.latent_channels, side, side)
         repeats = lowest_terms([record.repeats for record in task.train.records])
-        self.order = Order(settings.seed, len(task.train), size, task.settings.data.flip, settings.caption_dropout, repeats)
+        shapes = task.train.shapes
+        buckets = tuple(sorted(set(shapes)).index(shape) for shape in shapes) if len(set(shapes)) > 1 else ()
+        flip, dropout = task.settings.data.flip, settings.caption_dropout
+        self.order = Order(settings.seed, len(task.train), size, flip, dropout, repeats, buckets, settings.batch)
         self.factors = lora.attach(base, settings, task.start)
         self.signal = base.alphas_cumprod.to(base.device)
         # accelerate keeps one state a process and refuses another precision in it; each training begins with a fresh one.
@@ -245,21 +258,12 @@ class _Loop:
         """Do one optimizer step; nothing in it waits for the device."""
         self.step += 1
         settings = self.settings
-        samples = self.order.at(self.step)
-        # Drawn for the whole step and cut, so that accumulation changes nothing.
-        noise = self._noise()
-        perturbed = noise
-        if settings.input_perturbation:
-            perturbed = noise + settings.input_perturbation * objective.noise_for(settings.seed, self.shape, "perturbation", self.step)
-        posterior = objective.noise_for(settings.seed, self.shape, "posterior", self.step)
-        timesteps = self._timesteps(len(samples))
         losses = []
-        for first in range(0, len(samples), settings.batch):
-            part = slice(first, first + settings.batch)
-            batch = self.task.train.batch(samples[part])
-            latents = batch.mean + batch.std * self._on_device(posterior[part])
-            noises = self._on_device(noise[part]), self._on_device(perturbed[part])
-            loss = self._losses(batch, latents, noises, self._on_device(timesteps[part])).mean()
+        for part in self._parts():
+            batch = self.task.train.batch(part.samples)
+            latents = batch.mean + batch.std * self._on_device(part.posterior)
+            noises = self._on_device(part.noise), self._on_device(part.added)
+            loss = self._losses(batch, latents, noises, self._on_device(part.timesteps)).mean()
             self.accelerator.backward(loss / settings.accumulation)
             losses.append(loss.detach())
         loss = torch.stack(losses).mean()
@@ -280,24 +284,23 @@ class _Loop:
     def holdout(self) -> _Held:
         """Loss on the held-out pictures, with the same noise and timesteps at every call."""
         examples = self.task.holdout
-        losses = []
+        losses = torch.zeros(HOLDOUT_TIMESTEPS, len(examples), device=self.base.device)
         with self.average.shown():
-            for place in range(HOLDOUT_TIMESTEPS if len(examples) else 0):
+            for place, chosen in product(range(HOLDOUT_TIMESTEPS), examples.alike(HOLDOUT_BATCH)):
                 timestep = (2 * place + 1) * len(self.signal) // (2 * HOLDOUT_TIMESTEPS)
-                for first in range(0, len(examples), HOLDOUT_BATCH):
-                    chosen = range(first, min(first + HOLDOUT_BATCH, len(examples)))
-                    batch = examples.batch([Sample(index, False, False) for index in chosen])
-                    # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
-                    noise = [objective.noise_for(0, self.shape[1:], "holdout", examples.records[i].sha256, place) for i in chosen]
-                    timesteps = torch.full((len(chosen),), timestep, device=self.base.device)
-                    losses.append(self._measured(batch, self._on_device(torch.stack(noise)), timesteps))
-        if not losses:
+                batch = examples.batch([Sample(index, False, False) for index in chosen])
+                # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
+                shape = tuple(batch.mean.shape[1:])
+                noise = [objective.noise_for(0, shape, "holdout", examples.records[i].sha256, place) for i in chosen]
+                timesteps = torch.full((len(chosen),), timestep, device=self.base.device)
+                losses[place, chosen] = self._measured(batch, self._on_device(torch.stack(noise)), timesteps)
+        if not len(examples):
             return _Held(None)
-        mean = float(torch.cat(losses).mean())
+        mean = float(losses.mean())
         if not math.isfinite(mean):
             logger.warning('the held-out loss at step %d is not finite; if it stays so, train.precision = "fp32" may help', self.step)
             return _Held(None)
-        return _Held(mean, tuple(torch.cat(losses).reshape(HOLDOUT_TIMESTEPS, -1).mean(dim=0).tolist()))
+        return _Held(mean, tuple(losses.mean(dim=0).tolist()))
 
     def read(self, *, late_blocks: int, held: _Held | None = None) -> list[Step]:
         """The steps of all blocks that were sent but the newest `late_blocks`, the last of them with the hold-out loss.
@@ -371,16 +374,36 @@ class _Loop:
         with staged_folder(self.task.run.stop_state.parent) as staged:
             state.save(staged / self.task.run.stop_state.name, self._state())
 
-    def _noise(self) -> Tensor:
-        """The noise of this step's samples, [B, C, h, w]."""
-        settings = self.settings
-        noise = objective.noise_for(settings.seed, self.shape, "noise", self.step)
+    def _parts(self) -> Iterator[_Part]:
+        """The samples of this step, `train.batch` at a time, with what is drawn for them."""
+        samples, size = self.order.at(self.step), self.settings.batch
+        timesteps = self._timesteps(len(samples))
+        firsts = range(0, len(samples), size)
+        shapes = [self.task.train.shapes[samples[first].index] for first in firsts]
+        drawn: Iterable[tuple[Tensor, ...]]
+        if len(set(shapes)) == 1:
+            # Drawn for the whole step and cut, so that accumulation changes nothing.
+            drawn = zip(*(torch.split(tensor, size) for tensor in self._drawn(len(samples), shapes[0])), strict=True)
+        else:
+            drawn = (self._drawn(size, shape, part) for part, shape in enumerate(shapes))
+        for first, tensors in zip(firsts, drawn, strict=True):
+            yield _Part(samples[first : first + size], timesteps[first : first + size], *tensors)
+
+    def _drawn(self, count: int, shape: tuple[int, int], *part: int) -> tuple[Tensor, Tensor, Tensor]:
+        """For samples of this step: what samples the posterior, the noise to be found, and the noise that is added, [B, C, h, w] each."""
+        settings, what = self.settings, (self.step, *part)
+        size = (count, self.base.latent_channels, *shape)
+        posterior = objective.noise_for(settings.seed, size, "posterior", *what)
+        noise = objective.noise_for(settings.seed, size, "noise", *what)
         if settings.pyramid_noise_levels:
             discount, levels = settings.pyramid_noise_discount, settings.pyramid_noise_levels
-            noise = objective.pyramid_noise(noise, discount, levels, settings.seed, "pyramid", self.step)
+            noise = objective.pyramid_noise(noise, discount, levels, settings.seed, "pyramid", *what)
         if settings.noise_offset:
-            noise = objective.offset_noise(noise, settings.noise_offset, settings.seed, "offset", self.step)
-        return noise
+            noise = objective.offset_noise(noise, settings.noise_offset, settings.seed, "offset", *what)
+        added = noise
+        if settings.input_perturbation:
+            added = noise + settings.input_perturbation * objective.noise_for(settings.seed, size, "perturbation", *what)
+        return posterior, noise, added
 
     def _timesteps(self, count: int) -> Tensor:
         """The timesteps of this step's samples, [B]."""
