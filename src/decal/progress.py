@@ -21,7 +21,7 @@ from decal import checklist
 from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
 from decal.records import Checkpoint, Description, Generation, Point, Step
-from decal.wording import counted, printable
+from decal.wording import clock, counted, printable
 
 PLAIN_SECONDS = 5.0
 STEPS_TIMED = 50
@@ -94,7 +94,7 @@ class Display:
         losses = [step.loss for step in steps if step.loss is not None]
         loss = f"loss {statistics.fmean(losses):.4f}" if losses else "loss not finite"
         holdout = [] if self._holdout is None else [f"held-out {self._holdout:.4f}"]
-        left = _clock(seconds * (self._begun.steps - last.step))
+        left = clock(seconds * (self._begun.steps - last.step))
         self._advance("training", last.step, self._begun.steps, f"ETA {left}", loss, *holdout, f"{1 / seconds:.2f} it/s")
 
     def _advance(self, doing: str, done: int, of: int, *said: str) -> None:
@@ -154,9 +154,3 @@ def fit(parts: Sequence[str], width: int) -> str:
             break
         told = f"{told}  {part}"
     return told
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

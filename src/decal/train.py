@@ -8,6 +8,7 @@ fused AdamW as `found_inf`, on the device, as a gradient scaler would pass it.
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,20 @@ def choose_dtype(settings: ResolvedTrain, device: torch.device) -> torch.dtype:
     if settings.precision == "fp16" and device.type != "cuda":
         raise SettingsError('train.precision = "fp16" needs a CUDA GPU, and there is none.\nWrite "fp32" or "bf16".')
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes that this process had in use at most: on the device, or for a CPU in all; 0 where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
 
 
 def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:

@@ -12,6 +12,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def clock(seconds: float) -> str:
+    """A time as on a clock: `0:05`, `2:15:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def printable(text: str) -> str:
     """Text that cannot move the cursor or colour the terminal: captions and names come from strangers."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

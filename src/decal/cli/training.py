@@ -23,11 +23,16 @@ def train(
     run: RunName = None,
     new_run: NewRun = False,
     accept_changes: Accept = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure a few steps, and say what training does, takes and needs.")] = False,
     json: Json = False,
 ) -> None:
     """Train the LoRA, or go on where it stopped."""
     from decal import workflow
 
+    if dry_run:
+        show_work(folder, changes, lambda at, settings: workflow.rehearse(at, settings, STOP), json)
+        say_next(f"decal train {quote(str(folder))}", json)
+        return
     show_work(folder, changes, lambda at, settings: workflow.train(at, settings, workflow.Choice(run, new_run, accept_changes), STOP), json)
     say_next(f"decal compare {quote(str(folder))}", json)
 

@@ -28,6 +28,7 @@ from decal.workflow.finished import Finished, take_in
 from decal.workflow.illustrating import build_posts, get_pictures
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
+from decal.workflow.rehearsal import rehearse
 from decal.workflow.reporting import write_report
 from decal.workflow.showing import demo_posts
 from decal.workflow.submitting import submit
@@ -74,6 +75,7 @@ __all__ = [
     "new",
     "pick",
     "plan_posts",
+    "rehearse",
     "run",
     "sample_order",
     "settings_of",

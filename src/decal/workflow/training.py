@@ -37,7 +37,7 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
     yield Progress("looking at the pictures")
     checked = check(at, settings)
     yield Told("\n".join(overview.findings(at, checked)))
-    records = _records(at, settings, checked)
+    records = records_to_train(at, settings, checked)
     counts = {split: sum(record.split == split for record in records) for split in ("train", "holdout")}
     resolved = resolve(settings, counts["train"])
     prompts = _validation_prompts(at, resolved)
@@ -96,7 +96,7 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
             stop_if(stop, "the same command goes on")
 
 
-def _records(at: Project, settings: Settings, checked: Checked) -> list[Record]:
+def records_to_train(at: Project, settings: Settings, checked: Checked) -> list[Record]:
     """The pictures to train on. Raises DataError where the check finds errors that are not to be left out."""
     errors = [finding for finding in checked.findings if finding.level == "error"]
     faulty = {finding.file for finding in errors if finding.file is not None}
