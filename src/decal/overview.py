@@ -79,7 +79,7 @@ def look(at: Project) -> Overview:
         others = len(levels) - errors
         following = f"mend the errors, then  {following}" if errors else f"decal train {folder}"
     known = [_look_at_run(at, run) for run in at.runs()]
-    if known and known[-1].step < known[-1].steps:
+    if known and not runs.is_complete(at.runs()[-1], runs.about(at.runs()[-1]).settings):
         following = f"decal train {folder}{_options(at.runs()[-1], settings)}"
     elif known:
         drawn = {PurePosixPath(sheet).name.partition("-")[0] for sheet in known[-1].sheets}

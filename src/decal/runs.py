@@ -174,10 +174,25 @@ def checkpoints(run: Run) -> list[Checkpoint]:
     return made
 
 
+PAST_MINIMUM = 3
+"""Checkpoints were seen to be good up to three times the steps of the lowest held-out loss. Source: spacepxl/demystifying-sd-finetuning."""
+
+
 def is_complete(run: Run, settings: Resolved) -> bool:
-    """Whether the last step has its checkpoint."""
-    last = checkpoints(run)[-1:]
-    return bool(last) and last[0].step >= settings.train.steps and is_whole(run, last[0])
+    """Whether the last step has its checkpoint, or with `train.stop = "auto"` the last one that is needed."""
+    known = checkpoints(run)
+    if not known or not is_whole(run, known[-1]):
+        return False
+    return known[-1].step >= settings.train.steps or (settings.train.stop == "auto" and is_past_minimum(known))
+
+
+def is_past_minimum(known: Sequence[Checkpoint]) -> bool:
+    """Whether the held-out loss was lowest so long ago that training on can be of no use, and twice measured since."""
+    losses = {checkpoint.step: checkpoint.holdout_loss for checkpoint in known if checkpoint.holdout_loss is not None}
+    if not losses:
+        return False
+    lowest = min(losses, key=lambda step: (losses[step], step))
+    return max(losses) >= PAST_MINIMUM * lowest and sum(step > lowest for step in losses) >= 2
 
 
 def is_whole(run: Run, checkpoint: Checkpoint) -> bool:

@@ -192,6 +192,10 @@ class TrainSettings(Section):
 
     steps: int | None = Field(None, ge=1, description="Optimizer steps; left out, `epochs` or else the base's own number.")
     epochs: int | None = Field(None, ge=1, description="Passes over the training pictures, instead of `steps`.")
+    stop: Literal["steps", "auto"] = Field(
+        "steps",
+        description="steps: train them all; auto: end once three times as many steps are done as it took to the lowest held-out loss.",
+    )
     batch: int | None = Field(None, ge=1, le=4096, description="Pictures a forward pass.")
     accumulation: int = Field(1, ge=1, description="Forward passes whose gradients are added up to one step.")
     rank: int | None = Field(None, ge=1, le=1024, description="Rank of the LoRA: its size and its freedom.")
@@ -313,6 +317,8 @@ class Settings(Section):
         if train.precision == "fp16" and train.device == "cpu":
             problems.append('train.precision = "fp16" needs a GPU, and train.device is "cpu". Write "fp32" or "bf16".')
         problems += _impossible(train)
+        if train.stop == "auto" and self.data.holdout_share == 0:
+            problems.append('train.stop = "auto" needs held-out pictures, and data.holdout_share is 0. Raise it, or write stop = "steps".')
         if train.steps is not None and train.warmup_steps > train.steps:
             problems.append(f"train.warmup_steps ({train.warmup_steps}) is larger than train.steps ({train.steps}). Lower it.")
         if self.base.model in DEAD_IDS:
@@ -521,6 +527,7 @@ FREE = {
     "caption.min_words",
     "caption.captioner",
     "caption.captioner_model",
+    "train.stop",
     "train.device",
     "train.checkpoint_every",
     "train.cache_gib",

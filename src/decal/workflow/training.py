@@ -1,7 +1,8 @@
 """Training: begin a run, or go on with one, and keep each record once its file is whole."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from decal import dataset, gallery, grid, overview, project, runs
@@ -19,6 +20,7 @@ from decal.workflow.choice import Choice, run_to_train
 if TYPE_CHECKING:
     from decal.bases import Base
     from decal.state import State
+    from decal.train import Task
 
 logger = logging.getLogger(__name__)
 
@@ -83,17 +85,33 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
             base.release_encoders()
             task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run))
             yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
-            for event in training.tracked(training.train(base, task), run, resolved):
-                if isinstance(event, Checkpoint):
-                    project.append(run.checkpoints, event)
-                    album.add(event)
-                    yield event
-                    yield from _validate(base, resolved, album, event.step, prompts)
-                else:
-                    project.append_all(run.steps, event)
-                    yield event
-        if project.read_steps(run.steps)[-1].step < resolved.train.steps:
+            is_enough = yield from _learn(base, task, album, prompts)
+        if is_enough:
+            yield Told(f"ended at step {runs.checkpoints(run)[-1].step}: the held-out loss was lowest three times as early")
+        elif project.read_steps(run.steps)[-1].step < resolved.train.steps:
             stop_if(stop, "the same command goes on")
+
+
+def _learn(base: "Base", task: "Task", album: gallery.Album, prompts: list[str]) -> Generator[Event, None, bool]:
+    """Train, and keep every record once its file is whole; whether it was ended because enough was seen."""
+    from decal import train as training
+
+    run, resolved, is_enough = task.run, task.settings, False
+    ends_early = resolved.train.stop == "auto"
+    if ends_early and not len(task.holdout):
+        logger.warning('no picture is held out, so train.stop = "auto" cannot tell when to end; all steps are done')
+    ending = replace(task, stop=lambda: is_enough or task.stop())
+    for event in training.tracked(training.train(base, ending), run, resolved):
+        if isinstance(event, Checkpoint):
+            project.append(run.checkpoints, event)
+            album.add(event)
+            yield event
+            yield from _validate(base, resolved, album, event.step, prompts)
+            is_enough = ends_early and runs.is_past_minimum(runs.checkpoints(run))
+        else:
+            project.append_all(run.steps, event)
+            yield event
+    return is_enough
 
 
 def records_to_train(at: Project, settings: Settings, checked: Checked) -> list[Record]:
