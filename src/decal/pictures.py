@@ -20,6 +20,7 @@ from PIL import GifImagePlugin, Image, ImageCms, ImageColor, PngImagePlugin, Tif
 from decal import quality
 from decal.errors import DataError
 from decal.quality import CutOut
+from decal.records import Fit
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 # Without this list Pillow would also try formats that start other programs, such as Ghostscript for EPS.
@@ -52,8 +53,6 @@ Fault = Literal["unreadable", "truncated", "huge", "extreme_ratio"]
 
 # Pillow prints to stderr about damaged tags and about sizes below its own, higher limit; what matters of it becomes a reason here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-Fit = Literal["pad", "crop", "bucket"]
 
 # Nothing longer: bases draw such shapes badly, and few data sets have enough pictures of one.
 BUCKET_RATIO = 2.5

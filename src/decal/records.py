@@ -17,6 +17,8 @@ Answer = Literal["left", "right", "same"]
 Group = Literal["own", "new subject", "new combination", "in-domain"]
 Mark = Literal["pass", "fail", "not checked"]
 
+Fit = Literal["pad", "crop", "bucket"]
+
 
 class Line(BaseModel):
     """A record that is one JSON line."""
@@ -262,7 +264,7 @@ class Suite(Line):
     width_px: int
     height_px: int
     ground: str
-    fit: Literal["pad", "crop"]
+    fit: Fit
     references: tuple[Reference, ...]
     rivals: tuple[Rival, ...]
     base: str

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from decal.errors import SettingsError
 from decal.presets import DEAD_IDS, Targets, base_preset, why_unknown
+from decal.records import Fit
 from decal.schedule import Schedule
 from decal.subjects import Kind
 from decal.wording import counted
@@ -90,7 +91,7 @@ class DataSettings(Section):
         None, ge=16, le=2048, multiple_of=8, description="Side of the training pictures in px; left out, the base's own."
     )
     ground: Ground = Field("white", description="What stands behind transparent pixels and padding: white, black, grey or #rrggbb.")
-    fit: Literal["pad", "crop", "bucket"] = Field(
+    fit: Fit = Field(
         "pad",
         description="pad: made square on the ground, which is kept out of the loss; crop: the middle square; bucket: the nearest shape of "
         "the same area, up to 2.5:1, and every batch of one shape.",

@@ -22,6 +22,7 @@ from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 from decal import pictures, project
 from decal.errors import DataError
 from decal.events import Progress
+from decal.records import Fit
 from decal.scores.looks import HISTOGRAM_WIDTH, TONES, Looks, look
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Square:
     """How a picture of any shape becomes one of the size that is drawn."""
 
     side_px: int
-    fit: Literal["pad", "crop"]
+    fit: Fit
     ground: str
 
 

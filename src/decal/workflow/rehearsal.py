@@ -18,7 +18,7 @@ from decal.project import Project, Run
 from decal.records import Record, Step
 from decal.settings import Resolved, ResolvedTrain, Settings, resolve
 from decal.wording import clock, counted
-from decal.workflow.data import check
+from decal.workflow.checking import check
 from decal.workflow.training import records_to_train
 
 STEPS = 4
