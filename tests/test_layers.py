@@ -20,7 +20,7 @@ ORDER = """
     sheets contact
     scores compare
     doctor
-    grammar language descriptions suite
+    grammar language descriptions translating suite
     posts
     runs
     report voting

@@ -7,7 +7,7 @@ change without writing anything, `write_txt` gives the captions as `.txt` files 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -76,6 +76,14 @@ def apply(dataset: Path, edit: Edit, keyword: str) -> list[Changed]:
     data, changes = _rewritten(metadata_bytes(dataset), lambda text: edited(text, edit, keyword))
     if changes:
         undo.change(dataset.parent, {f"{dataset.name}/{METADATA}": data}, f"{edit.told()} in {counted(len(changes), 'caption')}")
+    return changes
+
+
+def replace_all(dataset: Path, texts: Mapping[str, str], told: str, *, is_dry: bool) -> list[Changed]:
+    """Put other captions in the place of those given, wherever they stand; what was, or would be, changed. told: what is done, in words."""
+    data, changes = _rewritten(metadata_bytes(dataset), lambda text: texts.get(text, text))
+    if changes and not is_dry:
+        undo.change(dataset.parent, {f"{dataset.name}/{METADATA}": data}, f"{told} {counted(len(changes), 'caption')}")
     return changes
 
 

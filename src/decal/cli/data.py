@@ -83,6 +83,9 @@ def caption(
     replace: Annotated[tuple[str, str] | None, typer.Option(metavar="OLD NEW", help="Edit: replace whole words.")] = None,
     remove: Annotated[list[str], typer.Option(metavar="WORD", help="Edit: take whole words out; may be repeated.")] = [],  # noqa: B006
     keyword: Annotated[str | None, typer.Option(metavar="first|last", help="Edit: move the keyword there.")] = None,
+    translate: Annotated[
+        bool, typer.Option("--translate", help="Edit: put English in the place of other languages, by the model of [language].")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what an edit would change, and change nothing.")] = False,
     undo: Annotated[
         bool, typer.Option("--undo", help="Take the newest change of captions back; once more takes back the one before.")
@@ -107,9 +110,19 @@ def caption(
         (replace,) if replace else (), tuple(remove), prepend, append, "first" if keyword == "first" else "last" if keyword else None
     )
     is_edit, fills = change != edits.Edit(), add_keyword or by is not None
-    asked = [name for name, is_on in (("--pick", pick), ("--undo", undo), ("--write-txt", write_txt), ("an edit", is_edit)) if is_on]
+    asked = [
+        name
+        for name, is_on in (
+            ("--pick", pick),
+            ("--undo", undo),
+            ("--write-txt", write_txt),
+            ("an edit", is_edit),
+            ("--translate", translate),
+        )
+        if is_on
+    ]
     asked += ["--add-keyword or --by"] if fills and asked else []
-    if len(asked) > 1 or (dry_run and not is_edit) or (picks is not None and not pick):
+    if len(asked) > 1 or (dry_run and not is_edit and not translate) or (picks is not None and not pick):
         told = " and ".join(asked) if len(asked) > 1 else "--dry-run without an edit" if dry_run else "--picks without --pick"
         raise SettingsError(f"{told}: that does not go together.\nCall decal caption once for each.")
     if (replace and not replace[0].strip()) or any(not word.strip() for word in remove):
@@ -124,6 +137,8 @@ def caption(
         print(f"taken back: {printable(workflow.undo_edit(at))}")
     elif write_txt:
         _write_txt(at)
+    elif translate:
+        _translate(at, settings, is_dry=dry_run, json=json)
     elif is_edit:
         _edit(at, settings, workflow.edit(at, settings, change, is_dry=dry_run), is_dry=dry_run, json=json)
     else:
@@ -210,6 +225,17 @@ def _edit(at: "Project", settings: "Settings", changed: "list[Changed]", *, is_d
     if not json:
         what = f"{counted(len(changed), 'caption')} {'would change' if is_dry else 'changed'}"
         print(what if is_dry or not changed else f"{what} in {at.dataset / 'metadata.jsonl'}; --undo takes it back")
+
+
+def _translate(at: "Project", settings: "Settings", *, is_dry: bool, json: bool) -> None:
+    """Translate, show each caption before and after, and name those that stay."""
+    from decal import workflow
+
+    STOP.install()
+    changed, left = workflow.translate(at, settings, STOP, is_dry=is_dry)
+    _edit(at, settings, changed, is_dry=is_dry, json=json)
+    for text, why in left.items():
+        print(f"not translated ({printable(why)}): {printable(text)}", file=sys.stderr)
 
 
 def _fill(at: "Project", settings: "Settings", *, adds_keyword: bool, json: bool) -> None:

@@ -20,7 +20,7 @@ from decal.workflow.checking import (
 )
 from decal.workflow.choice import Choice, settings_of
 from decal.workflow.choosing import compare
-from decal.workflow.data import Captioned, caption, edit, export_dataset, undo_edit, write_txt
+from decal.workflow.data import Captioned, caption, edit, export_dataset, translate, undo_edit, write_txt
 from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
 from decal.workflow.exchange import export_adapter, import_adapter
@@ -82,6 +82,7 @@ __all__ = [
     "submit",
     "take_in",
     "train",
+    "translate",
     "undo_edit",
     "vote",
     "was_looked_at",

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from decal import captions, dataset, edits, export, project, undo
+from decal import captions, dataset, edits, export, project, translating, undo
 from decal.dataset import Row
 from decal.errors import SettingsError, StoppedError
 from decal.events import Stop
 from decal.export import Exported
+from decal.language import Client
 from decal.project import Project
 from decal.settings import Settings
 from decal.workflow.choice import settings_of
@@ -69,6 +70,24 @@ def edit(at: Project, settings: Settings, change: edits.Edit, *, is_dry: bool) -
         return edits.preview(at.dataset, change, settings.caption.keyword)
     with project.lock(at.folder / "metadata", "captioning"):
         return edits.apply(at.dataset, change, settings.caption.keyword)
+
+
+def translate(at: Project, settings: Settings, stop: Stop, *, is_dry: bool) -> tuple[list[edits.Changed], dict[str, str]]:
+    """Put English in the place of captions in other languages; what was, or would be, changed, and why what stayed did.
+
+    Raises StoppedError where `stop` said so; what was translated by then is kept for the next call.
+    """
+    asked = translating.foreign([text for row in dataset.scan(at.dataset).rows for text in row.captions])
+    if not asked:
+        return [], {}
+    client, found, left = Client(settings.language, at.cache), dict[str, str](), dict[str, str]()
+    for text, answer in translating.translated(client, asked, settings.caption.keyword, api=settings.language.api, stop=stop):
+        if isinstance(answer, str):
+            found[text] = answer
+        else:
+            left[text] = answer.reason
+    with project.lock(at.folder / "metadata", "translating"):
+        return edits.replace_all(at.dataset, found, "translate", is_dry=is_dry), left
 
 
 def undo_edit(at: Project) -> str:
