@@ -77,7 +77,7 @@ def test_few_prompts_leave_it_open_and_say_how_many_would_do() -> None:
     assert verdict.checkpoint is not None
     assert verdict.prompts_needed
     assert verdict.reason.startswith("Not decided: 8 prompts with 2 seeds each cannot tell step ")
-    assert verdict.next == f"decal compare --more-prompts {verdict.prompts_needed}"
+    assert verdict.next == f"decal compare --prompts {8 + verdict.prompts_needed}"
 
 
 @pytest.mark.parametrize("prompts", [1, 2, 3, 4, 5])
@@ -85,7 +85,7 @@ def test_a_handful_of_prompts_decides_nothing_and_crashes_nothing(prompts: int) 
     close = {100: Made(style=0.5), 200: Made(style=0.7), 300: Made(style=0.95, wrong=0.3)}
     verdict = judged(world(close, prompts=prompts))
     assert verdict.outcome == "undecided"
-    assert verdict.next.startswith("decal compare --more-prompts ")
+    assert verdict.next.startswith("decal compare --prompts ")
 
 
 def test_copying_is_rejected_and_the_pictures_are_named() -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 from decal import lora
 from decal.bases.sd import StableDiffusion
 from decal.errors import BaseModelError
-from decal.generate import generate, generate_live
+from decal.generate import finite, generate, generate_live
 from decal.records import Cell
 from decal.settings import parse, resolve
 
@@ -35,7 +35,7 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(base: StableDiffusion, cells: list[Cell], adapter: Path, batch: int = 8) -> dict[Cell, np.ndarray]:
     images = {"picture": PICTURE}
-    return {one.cell: one.pixels.astype(int) for one in generate(base, cells, adapters={7: adapter}, images=images, batch=batch)}
+    return {one.cell: one.pixels.astype(int) for one in finite(generate(base, cells, adapters={7: adapter}, images=images, batch=batch))}
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "euler", "dpm++"])

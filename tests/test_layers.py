@@ -17,7 +17,7 @@ ORDER = """
     lettering curves quality pictures reading duplicates crops
     sources intake dataset export undo
     captions edits grid checks mending
-    sheets contact
+    axes sheets contact
     scores compare
     doctor
     grammar language descriptions translating suite
@@ -27,7 +27,7 @@ ORDER = """
     bases adapters batches objective optimizers lora cache state train generate
     vision embedders captioners
     viewing judging
-    gallery candidates overview
+    gallery exhibits candidates overview
     checklist notebooks parcel
     workflow
     progress cli

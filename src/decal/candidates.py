@@ -75,7 +75,7 @@ def draw(at: Project, resolved: Resolved, wanted: Sequence[tuple[Description, Ce
     import torch
 
     from decal.bases import load, told_when_full
-    from decal.generate import generate
+    from decal.generate import finite, generate
     from decal.train import choose_device
 
     device = choose_device(resolved.train)
@@ -88,7 +88,7 @@ def draw(at: Project, resolved: Resolved, wanted: Sequence[tuple[Description, Ce
     owners = {cell: line for line, cell in missing}
     remedy = f"Draw fewer pictures at a time (now {resolved.grid.batch}): lower grid.batch."
     with project.lock(at.candidates, "drawing candidates"), told_when_full("drawing", remedy):
-        drawn = generate(base, [cell for _, cell in missing], adapters={}, images={}, batch=resolved.grid.batch)
+        drawn = finite(generate(base, [cell for _, cell in missing], adapters={}, images={}, batch=resolved.grid.batch))
         for done, picture in enumerate(drawn, start=1):
             line = owners[picture.cell]
             numbers[line.number] += 1

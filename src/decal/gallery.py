@@ -8,7 +8,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,14 +35,16 @@ WRITING_THREADS = 2
 class Album:
     """The pictures of one stream of a run: which are there, and how new ones are kept.
 
-    stream: `run.generations` or `run.validation`. What the run folder says is read once, here.
+    stream: `run.generations` or `run.validation`. What the run folder says is read once, here. keeps_broken: pictures that are not finite
+    are kept as such, for they say something of a checkpoint; otherwise they are an error.
     """
 
-    def __init__(self, run: Run, stream: Path) -> None:
+    def __init__(self, run: Run, stream: Path, *, keeps_broken: bool = False) -> None:
         self._run = run
         self._stream = stream
         self._about = runs.about(run)
-        self._there = runs.drawn(run, stream)
+        self._keeps_broken = keeps_broken
+        self._there = {name: one for name, one in runs.drawn(run, stream).items() if keeps_broken or not one.is_broken}
         self.checkpoints = {checkpoint.step: checkpoint for checkpoint in runs.checkpoints(run)}
 
     def add(self, checkpoint: Checkpoint) -> None:
@@ -59,6 +61,8 @@ class Album:
 
     def keep(self, drawn: Iterable["Drawn"]) -> Iterator[Generation]:
         """Write pictures in a pool of threads; yields each record once its file is whole and it is appended to the stream."""
+        from decal.generate import finite
+
         base, keyword = public_name(self._about.settings.base.model), self._about.settings.caption.keyword
 
         @cache
@@ -74,12 +78,19 @@ class Album:
             info = grid.png_text(cell, base=base, lora=lora, lora_sha256=None if is_base else tensors(cell.checkpoint))
             project.write_bytes(path, to_png(Image.fromarray(picture.pixels), info))
             file = path.relative_to(self._run.folder).as_posix()
-            return Generation(cell=cell, fingerprint=fingerprint, file=file, sha256=project.sha256(path), seconds=picture.seconds)
+            return Generation(
+                cell=cell,
+                fingerprint=fingerprint,
+                file=file,
+                sha256=project.sha256(path),
+                seconds=picture.seconds,
+                is_broken=not picture.is_finite,
+            )
 
         waiting: deque[Future[Generation]] = deque()
         with ThreadPoolExecutor(WRITING_THREADS) as pool:
             try:
-                for picture in drawn:
+                for picture in drawn if self._keeps_broken else finite(drawn):
                     waiting.append(pool.submit(write, picture))
                     while waiting and (waiting[0].done() or len(waiting) > 4 * WRITING_THREADS):
                         yield self._record(waiting.popleft())
@@ -102,40 +113,66 @@ class Album:
         return generation
 
 
+class Studio:
+    """Draws cells of a run that are not drawn yet; the base is loaded once, when there is something to draw."""
+
+    def __init__(self, run: Run, resolved: Resolved, *, keeps_broken: bool = False) -> None:
+        self._run, self._resolved = run, resolved
+        self._album = Album(run, run.generations, keeps_broken=keeps_broken)
+
+    def draw(
+        self, cells: Sequence[Cell], stop: Stop, *, batch: int, images: Mapping[str, Image.Image] | None = None
+    ) -> Iterator[Told | Progress | Generation]:
+        """Draw the cells that are not drawn yet; yields the records of all of them, those that were there first.
+
+        images: sha256 -> RGB picture, for image-to-image. Raises StoppedError where `stop` says so; what is drawn by then is kept.
+        """
+        album, run = self._album, self._run
+        missing = album.missing(cells)
+        yield from album.there(cells)
+        if not missing:
+            return
+        if "_base" not in self.__dict__:
+            yield Progress("loading the base")
+        from decal.bases import told_when_full
+        from decal.generate import generate
+
+        adapters = {step: runs.verified(run, album.checkpoints[step]) for step in {cell.checkpoint for cell in missing} - {0}}
+        base = self._base
+        remedy = f"Draw fewer pictures at a time (now {batch}): lower compare.batch or grid.batch."
+        with project.lock(run.generations, "drawing"), told_when_full("drawing", remedy):
+            drawn = generate(base, missing, adapters=adapters, images=images or {}, batch=batch)
+            yield Progress("drawing", 0, len(missing))
+            for done, generation in enumerate(album.keep(drawn), start=1):
+                yield generation
+                yield Progress("drawing", done, len(missing))
+                stop_if(stop, f"{done} of {counted(len(missing), 'picture')} drawn, the same command draws the rest")
+
+    @cached_property
+    def _base(self) -> "Base":
+        import torch
+
+        from decal.bases import load
+        from decal.train import choose_device
+
+        device = choose_device(self._resolved.train)
+        # Of the half precisions, fp16 keeps more of a small LoRA when it is added to the weights than bf16 does.
+        is_half = device.type == "cuda" and self._resolved.train.precision != "fp32"
+        base = load(self._resolved.base.model, device=device, dtype=torch.float16 if is_half else torch.float32)
+        same_base(self._run, base)
+        return base
+
+
 def draw(
     run: Run, resolved: Resolved, cells: Sequence[Cell], stop: Stop, *, batch: int, images: Mapping[str, Image.Image] | None = None
 ) -> Iterator[Told | Progress | Generation]:
-    """Draw the cells that are not drawn yet; yields the records of all of them, those that were there first.
-
-    images: sha256 -> RGB picture, for image-to-image. Raises StoppedError where `stop` says so; what is drawn by then is kept.
-    """
-    album = Album(run, run.generations)
-    missing = album.missing(cells)
-    yield from album.there(cells)
-    if not missing:
+    """Draw cells as a `Studio` does, and say so where there is nothing to draw."""
+    is_drawing = False
+    for event in Studio(run, resolved).draw(cells, stop, batch=batch, images=images):
+        is_drawing = is_drawing or isinstance(event, Progress)
+        yield event
+    if not is_drawing:
         yield Told("  all of them are there already")
-        return
-    yield Progress("loading the base")
-    import torch
-
-    from decal.bases import load, told_when_full
-    from decal.generate import generate
-    from decal.train import choose_device
-
-    adapters = {step: runs.verified(run, album.checkpoints[step]) for step in {cell.checkpoint for cell in missing} - {0}}
-    device = choose_device(resolved.train)
-    # Of the half precisions, fp16 keeps more of a small LoRA when it is added to the weights than bf16 does.
-    is_half = device.type == "cuda" and resolved.train.precision != "fp32"
-    base = load(resolved.base.model, device=device, dtype=torch.float16 if is_half else torch.float32)
-    same_base(run, base)
-    remedy = f"Draw fewer pictures at a time (now {batch}): lower compare.batch or grid.batch."
-    with project.lock(run.generations, "drawing"), told_when_full("drawing", remedy):
-        drawn = generate(base, missing, adapters=adapters, images=images or {}, batch=batch)
-        yield Progress("drawing", 0, len(missing))
-        for done, generation in enumerate(album.keep(drawn), start=1):
-            yield generation
-            yield Progress("drawing", done, len(missing))
-            stop_if(stop, f"{done} of {counted(len(missing), 'picture')} drawn, the same command draws the rest")
 
 
 def noted(events: Iterable[Told | Progress | Generation], run: Run, found: dict[Cell, Path]) -> Iterator[Told | Progress | Generation]:

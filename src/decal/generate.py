@@ -26,11 +26,12 @@ from decal.records import Cell
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture that was drawn. pixels: [H, W, 3], uint8. seconds: its share of the batch's time."""
+    """A picture that was drawn. pixels: [H, W, 3], uint8. seconds: its share of the batch's time. is_finite: it can be shown."""
 
     cell: Cell
     pixels: NDArray[np.uint8]
     seconds: float
+    is_finite: bool = True
 
 
 def generate(
@@ -39,8 +40,8 @@ def generate(
     """Draw cells, grouped so that each adapter is put on once.
 
     adapters: checkpoint step -> LoRA file of any tool, for every step but 0. images: sha256 -> RGB picture, for image-to-image cells.
-    batch: pictures at a time, > 0. Raises AdapterError where a file is damaged or does not fit, and BaseModelError where a picture is not
-    finite.
+    batch: pictures at a time, > 0. Raises AdapterError where a file is damaged or does not fit. A picture that is not finite is black,
+    and says so; `finite` refuses it.
     """
     swapper = Swapper(base.parts)
     texts: dict[str, Conditioning] = {}
@@ -58,6 +59,17 @@ def generate(
 def generate_live(base: Base, cells: Sequence[Cell], *, batch: int) -> Iterator[Drawn]:
     """Draw cells with the denoiser as it is, an adapter in training included."""
     yield from _draw_all(base, list(cells), {}, {}, batch)
+
+
+def finite(drawn: Iterable[Drawn]) -> Iterator[Drawn]:
+    """The same pictures. Raises BaseModelError at one that is not finite."""
+    for one in drawn:
+        if not one.is_finite:
+            raise BaseModelError(
+                f'"{one.cell.prompt}" at guidance {one.cell.guidance:g}, checkpoint {one.cell.checkpoint}: the picture is not finite.\n'
+                "Draw in full precision (--set train.precision=fp32), or take another checkpoint."
+            )
+        yield one
 
 
 def _adapter(cell: Cell) -> tuple[int, float]:
@@ -82,15 +94,10 @@ def _draw_all(
                 encoded = base.encode_prompts(new)
                 texts |= {text: {name: rows[place] for name, rows in encoded.items()} for place, text in enumerate(new)}
             pixels = base.decode(_denoise(base, chunk, texts, images))
-            for cell, picture in zip(chunk, pixels, strict=True):
-                if not picture.isfinite().all():
-                    raise BaseModelError(
-                        f'"{cell.prompt}" at guidance {cell.guidance:g}, checkpoint {cell.checkpoint}: the picture is not finite.\n'
-                        "Draw in full precision (--set train.precision=fp32), or take another checkpoint."
-                    )
-            arrays = (pixels.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
+            is_finite = pixels.isfinite().flatten(1).all(dim=1).tolist()
+            arrays = (pixels.nan_to_num(0.0, 0.0, 0.0).permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
             seconds = (time.perf_counter() - begun) / len(chunk)
-            yield from (Drawn(cell, array, seconds) for cell, array in zip(chunk, arrays, strict=True))
+            yield from (Drawn(cell, array, seconds, good) for cell, array, good in zip(chunk, arrays, is_finite, strict=True))
 
 
 @torch.no_grad()

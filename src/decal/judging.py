@@ -5,26 +5,31 @@ the caller to draw. Everything follows from the files, so that a second look cos
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decal import project, runs, suite
+from decal.compare import telling
+from decal.compare.contest import enter, gap, interval
 from decal.compare.racing import ROUNDS, Race, Round, race
-from decal.compare.verdict import judge
+from decal.compare.verdict import MATERIAL, judge
 from decal.errors import DataError, ProjectError
 from decal.events import Progress
 from decal.project import Project, Run
-from decal.records import Cell, Generation, Reference, Suite, Verdict
+from decal.records import Cell, Generation, Reference, Suite, Trial, Verdict
 from decal.scores.evidence import BASE, Evidence, Planted
 from decal.scores.looks import Looks, lay_out
-from decal.viewing import COPIES, Change, Shown, Square, Viewer
+from decal.viewing import COPIES, Change, Proofreader, Reader, Shown, Square, Viewer
 
 logger = logging.getLogger(__name__)
 
+METHOD = 1
+"""Raised whenever the same pictures lead to another verdict."""
+SWEEP_PROMPTS = 8
 MAX_PLANTED = 24
 """Copies that are planted; more say nothing more."""
 
@@ -62,6 +67,7 @@ class Bench:
     run: Run
     suite: Suite
     viewer: Viewer
+    reader: Reader | None = None
 
     def table(self) -> Table:
         """The table that the verdict rests on."""
@@ -98,6 +104,14 @@ class Bench:
             if (one := self._shown(drawn, cell)) is not None:
                 shown.append(one)
         yield from self.viewer.fill(shown)
+        if self.reader is not None:
+            every = [
+                self._shown(drawn, cell)
+                for table in tables
+                for step in (BASE, *table.checkpoints)
+                for cell in table.cells(self.suite, step)
+            ]
+            yield from self.reader.viewer.fill(one for one in every if one is not None)
 
     def evidence(self, drawn: Mapping[str, Generation], table: Table) -> Evidence:
         """What the pictures of a table say. Pictures that are not drawn leave holes."""
@@ -125,6 +139,8 @@ class Bench:
             files=tuple(reference.file for reference in self._references("train")),
             broken=broken,
             probes=self._probes(drawn, table, self.suite.drift_probe),
+            recited=self._probes(drawn, table, self.suite.copy_probe),
+            told=self._told(drawn, table),
             losses=self._losses(table),
             planted=Planted(
                 self.viewer.looks(copies) if copies else None,
@@ -132,13 +148,21 @@ class Bench:
             ),
         )
 
-    def missing(self, drawn: Mapping[str, Generation], state: Race, table: Table) -> list[Cell]:
-        """The cells that a race asks for."""
-        cells = [
-            self.table().cell(self.suite, table.prompts[place.prompt], table.base_seeds[place.seed], place.checkpoint)
-            for place in state.cells
-        ]
-        return [cell for cell in cells if self.fingerprint(cell) not in drawn]
+    def read(self, drawn: Mapping[str, Generation], evidence: Evidence, checkpoints: Sequence[int]) -> Generator[Progress, None, Evidence]:
+        """The evidence with the text that stands on pictures of the base and of some checkpoints, first seed, and on the user's own."""
+        table, proof = self.table(), Proofreader(self.at.cache)
+        own = [*self._own("train"), *self._own("holdout")]
+        there = {}
+        for step in (BASE, *checkpoints):
+            cells = [table.cell(self.suite, prompt, table.seeds[0], step) for prompt in table.prompts]
+            there[step] = [self._shown(drawn, cell) for cell in cells]
+        every: list[Sequence[Shown | None]] = [own, *there.values()]
+        yield from proof.fill(one for shown in every for one in shown if one is not None)
+        texts = dict(evidence.texts)
+        for step, shown in there.items():
+            texts[step] = np.full(evidence.cells(BASE).shape, np.nan)
+            texts[step][:, table.base_seeds.index(table.seeds[0])] = proof.lines(shown)
+        return replace(evidence, texts=texts, own_texts=proof.lines(own))
 
     def probe_cells(self, checkpoints: Sequence[int]) -> list[Cell]:
         """The pictures of the probes: of prompts without the keyword, and of training captions; the base's too."""
@@ -149,6 +173,29 @@ class Bench:
             for prompt in (*of.drift_probe, *of.copy_probe)
             for seed in of.probe_seeds
         ]
+
+    def fresh_table(self, checkpoints: Sequence[int]) -> Table:
+        """The table on which checkpoints are measured again, on seeds that did not choose them."""
+        of = self.suite
+        return Table(self.table().prompts, of.fresh_seeds, (*of.base_seeds, *of.fresh_seeds), tuple(checkpoints))
+
+    def sweep_table(self, checkpoints: Sequence[int], guidances: Sequence[float], strengths: Sequence[float]) -> Table:
+        """The table on which checkpoints are tried at other guidances and other strengths, the suite's own first; a few prompts."""
+        of = self.suite
+        settings = [(of.guidance, of.strength)]
+        settings += [(guidance, of.strength) for guidance in guidances if guidance != of.guidance]
+        settings += [(of.guidance, strength) for strength in strengths if strength != of.strength]
+        every = [(step, *setting) for step in checkpoints for setting in settings]
+        # Below zero, so that no number is taken for a step.
+        made_with = dict(enumerate(every, start=-len(every)))
+        return Table(self.table().prompts[:SWEEP_PROMPTS], of.seeds[:1], of.base_seeds, tuple(made_with), made_with)
+
+    def state(self, drawn: Mapping[str, Generation], *knobs: object) -> str:
+        """Fingerprint of all that a verdict follows from: the suite, its pictures, and what else was asked for."""
+        of = self.suite
+        asked = {*(prompt.text for prompt in of.prompts), *of.drift_probe, *of.copy_probe}
+        pictures = sorted((name, one.sha256) for name, one in drawn.items() if one.cell.prompt in asked)
+        return project.fingerprint(METHOD, suite.fingerprint(of), pictures, knobs)
 
     @cached_property
     def _adapters(self) -> dict[int, str]:
@@ -192,6 +239,22 @@ class Bench:
                 found[checkpoint] = lay_out(self.viewer.looks(there), places, len(prompts), len(seeds))
         return found if BASE in found else {}
 
+    def _told(self, drawn: Mapping[str, Generation], table: Table) -> dict[int, NDArray[np.float64]]:
+        """By checkpoint, how well each picture fits each prompt, [P, S, P], as the reader sees it."""
+        if self.reader is None:
+            return {}
+        scored = {prompt.text: prompt.scored for prompt in self.suite.prompts}
+        texts = self.reader.texts([scored[prompt] for prompt in table.prompts])
+        found = {}
+        for checkpoint in (BASE, *table.checkpoints):
+            seeds = table.base_seeds if checkpoint == BASE else table.seeds
+            there = [self._shown(drawn, cell) for cell in table.cells(self.suite, checkpoint)]
+            fit = np.full((len(table.prompts), len(table.base_seeds), len(table.prompts)), np.nan)
+            columns = [table.base_seeds.index(seed) for seed in seeds]
+            fit[:, columns] = (self.reader.viewer.looks(there).content @ texts.T).reshape(len(table.prompts), len(seeds), -1)
+            found[checkpoint] = fit
+        return found
+
     def _losses(self, table: Table) -> dict[int, NDArray[np.float64]]:
         """By checkpoint, the loss of each held-out picture; the mean for all of them where only that was kept."""
         count = len(self._references("holdout"))
@@ -207,15 +270,72 @@ def _all_changed(shown: Sequence[Shown | None], change: Change) -> list[Shown | 
     return [None if one is None else Shown(one.path, one.sha256, one.square, change) for one in shown]
 
 
-def bench(at: Project, run: Run, embedder: str, device: str = "auto") -> Bench:
-    """The bench of a run whose suite is frozen. Raises ProjectError where it is not, or was made with another embedder."""
+def trials(case: Bench, evidence: Evidence, table: Table) -> tuple[Trial, ...]:
+    """What checkpoints are worth at other guidances and strengths. evidence: of a `sweep_table`."""
+    contest = enter(evidence, table.checkpoints)
+    utilities, found = contest.utilities(), []
+    for row, number in enumerate(contest.checkpoints):
+        step, guidance, strength = table.made_with[number]
+        usual = min(row for row, one in enumerate(contest.checkpoints) if table.made_with[one][0] == step)
+        low, high = interval(utilities[row])
+        scaled = {name: float(values[row, 0]) for name, values in contest.scaled.items()}
+        found.append(
+            Trial(
+                checkpoint=step,
+                guidance=guidance,
+                strength=strength,
+                pictures=int(contest.cells.sum()),
+                utility=float(utilities[row, 0]),
+                low=low,
+                high=high,
+                style=scaled.get("style"),
+                adherence=scaled.get("adherence"),
+                better=None if row == usual else gap(utilities[row], utilities[usual]),
+                complaints=tuple(contest.complaints[number].values()),
+            )
+        )
+    return tuple(found)
+
+
+def advised(verdict: Verdict, tried: Sequence[Trial], of: Suite) -> Verdict:
+    """The verdict with what was tried, and what to draw the chosen checkpoint with: what is surely better, or else the usual."""
+    mine = [trial for trial in tried if trial.checkpoint == verdict.checkpoint and np.isfinite(trial.utility)]
+    better = [trial for trial in mine if trial.better is not None and trial.better.low > 0 and not trial.complaints]
+    best = max(better, key=lambda trial: trial.utility, default=None)
+    # What the usual setting is blamed for as well is no reason against another guidance.
+    usual = {complaint for trial in mine if trial.better is None for complaint in trial.complaints}
+    even = [
+        trial.guidance
+        for trial in mine
+        if trial.strength == of.strength
+        and (trial.better is None or (trial.better.high >= 0 and trial.better.gap > -MATERIAL and (usual or not trial.complaints)))
+    ]
+    update = {
+        "trials": tuple(tried),
+        "guidance": of.guidance if best is None else best.guidance,
+        "strength": of.strength if best is None else best.strength,
+        "guidances": (min(even), max(even)) if even else None,
+    }
+    return told_again(verdict.model_copy(update=update if mine else {"trials": tuple(tried)}))
+
+
+def told_again(verdict: Verdict) -> Verdict:
+    """The verdict with its words made anew."""
+    return verdict.model_copy(update={"reason": telling.reason(verdict), "next": telling.next_step(verdict)})
+
+
+def bench(at: Project, run: Run, embedder: str, device: str = "auto", reader: str = "") -> Bench:
+    """The bench of a run whose suite is frozen. Raises ProjectError where it is not, or was made with another embedder or reader."""
     frozen = project.read_record(run.suite, Suite)
     if frozen is None:
         raise ProjectError(f"{run.folder} was not compared yet.\nCompare its checkpoints with  decal compare {at.folder}")
     viewer = Viewer(at.cache, embedder, device)
     if viewer.id != frozen.embedder:
         raise ProjectError(f"{run.suite} was made with {frozen.embedder}, and compare.embedder is {viewer.id}.\nCompare again.")
-    return Bench(at, run, frozen, viewer)
+    eyes = Reader(at.cache, reader, device) if reader else None
+    if frozen.reader != (None if eyes is None else eyes.viewer.id):
+        raise ProjectError(f"{run.suite} was made with {frozen.reader or 'no reader'}, and compare.reader is another.\nCompare again.")
+    return Bench(at, run, frozen, viewer, eyes)
 
 
 def of_pictures(case: Bench) -> tuple[Evidence, Race, Verdict]:

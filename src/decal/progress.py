@@ -6,6 +6,7 @@ so drawing and saving do not disturb it.
 
 import statistics
 import sys
+import textwrap
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -18,13 +19,15 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 
 from decal import checklist
+from decal.compare import telling
 from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
-from decal.records import Checkpoint, Description, Generation, Point, Step
+from decal.records import Checkpoint, Description, Generation, Point, Step, Verdict
 from decal.wording import clock, counted, printable
 
 PLAIN_SECONDS = 5.0
 STEPS_TIMED = 50
+PARAGRAPH_WIDTH = 100
 BAR_WIDTH, MIN_BAR_WIDTH = 24, 8
 
 
@@ -64,7 +67,7 @@ class Display:
 
     def _print(self, event: Event) -> None:
         match event:
-            case Told() | Description() | Point():
+            case Told() | Description() | Point() | Verdict():
                 self._line(_text(event))
             case Begun():
                 self._begun = event
@@ -135,7 +138,7 @@ class Display:
                 print(to_json(line), flush=True)
 
 
-def _text(event: Told | Description | Point) -> str:
+def _text(event: Told | Description | Point | Verdict) -> str:
     """What there is to read in an event that is only told."""
     match event:
         case Told():
@@ -144,6 +147,13 @@ def _text(event: Told | Description | Point) -> str:
             return f"  {event.number:4}  {printable(event.caption)}  ({counted(event.tokens, 'token')})"
         case Point():
             return "\n".join(checklist.lines(event))
+        case Verdict():
+            return "\n".join(["", *wrapped(event.reason), "", *telling.table(event), ""])
+
+
+def wrapped(text: str) -> list[str]:
+    """A paragraph as lines of a terminal."""
+    return textwrap.wrap(text, PARAGRAPH_WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def fit(parts: Sequence[str], width: int) -> str:

@@ -282,10 +282,31 @@ class DrawSettings(Section):
 
 
 class CompareSettings(DrawSettings):
-    """The sheet that shows the base and every checkpoint side by side."""
+    """How checkpoints are compared: the base and every checkpoint on the same prompts and seeds."""
 
     guidance: Guidance | None = Field(None, description="Guidance of every picture; left out, the base's own.")
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1, description="Each prompt is drawn once with each seed.")
+    seeds: tuple[Seed, ...] = Field(
+        (0, 1), min_length=1, max_length=16, description="Each prompt is drawn once with each seed; more prompts say more than more seeds."
+    )
+    prompts: int = Field(
+        32,
+        ge=4,
+        le=1000,
+        description="How many prompts: those of compare_prompts.txt, filled up with new ones. A comparison only grows; 12 is a first look.",
+    )
+    embedder: str = Field(
+        "squeezenet", min_length=1, description="What looks at the pictures: squeezenet, or a folder or hub id of a CLIP, SigLIP or DINOv2."
+    )
+    reader: str = Field(
+        "",
+        description="A folder or hub id of a CLIP or SigLIP that holds pictures against their prompts; empty: the base's own pictures do.",
+    )
+    fresh: bool = Field(True, description="Measure the chosen checkpoint and its neighbours again on seeds that did not choose it.")
+    sweep: bool = Field(True, description="Try other guidances and strengths of the LoRA with the checkpoints that tie for the best.")
+    guidances: tuple[Guidance, ...] | None = Field(
+        None, min_length=1, description="Guidances to try; left out, half of compare.guidance to twice as much."
+    )
+    lora_strengths: tuple[float, ...] = Field((0.6, 0.8), description="Strengths of the LoRA to try besides 1.")
 
 
 class GridSettings(DrawSettings):

@@ -35,7 +35,7 @@ class _Row:
 
     label: str
     note: str
-    files: list[Path | None]
+    files: Sequence[Path | Image.Image | None]
     is_first: bool
 
 
@@ -98,11 +98,13 @@ class _Measure:
         return self.left + index * (self.picture_width + self.gap)
 
 
-def compare_sheet(cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, steps: Sequence[Step], run: str, base: str) -> Image.Image:
+def compare_sheet(
+    cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, steps: Sequence[Step], run: str, base: str, chosen: int | None = None
+) -> Image.Image:
     """One row a prompt and seed, one column for the base and for each checkpoint, and the losses beneath.
 
     cells: as `grid.compare_cells` gives them; one without a picture becomes an empty frame. steps: of the training, for the losses.
-    run, base: their names, for the title.
+    run, base: their names, for the title. chosen: the checkpoint to keep, if that is known.
     """
     checkpoints = _unique(cells, lambda cell: cell.checkpoint)
     by_place = {(cell.prompt, cell.seed, cell.checkpoint): cell for cell in cells}
@@ -122,7 +124,7 @@ def compare_sheet(cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, steps
     best = min(measured, key=lambda checkpoint: measured[checkpoint]) if len(measured) > 1 else None
     heads = [
         _Head(
-            "base" if checkpoint == 0 else f"step {checkpoint}",
+            "base" if checkpoint == 0 else f"step {checkpoint}" + (", chosen" if checkpoint == chosen else ""),
             (f"held-out loss {measured[checkpoint]:.4f}" + (", lowest" if checkpoint == best else "")) if checkpoint in measured else "",
             checkpoint == best,
         )
@@ -180,6 +182,24 @@ def posts_sheet(rows: Sequence[tuple[str, str, Sequence[Path | None]]], cells: S
     return _page(
         measure, [_title(measure, title, facts), _table(measure, [_Head(str(number + 1), "") for number in range(columns)], table)]
     )
+
+
+def rows_sheet(
+    rows: Sequence[tuple[str, str, Sequence[Path | Image.Image | None]]],
+    heads: Sequence[str],
+    cells: Sequence[Cell],
+    *,
+    title: str,
+    base: str,
+) -> Image.Image:
+    """One row a line of text with a quiet line beneath, and its pictures, one a head.
+
+    cells: what was drawn, for what stands under the title. base: what with.
+    """
+    measure = _measure(cells[0], len(heads), len(rows))
+    table = [_Row(label, note, files, is_first=True) for label, note, files in rows]
+    facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
+    return _page(measure, [_title(measure, title, facts), _table(measure, [_Head(head, "") for head in heads], table)])
 
 
 Part = tuple[int, Callable[[Image.Image, int], None]]
@@ -259,18 +279,18 @@ def _table(measure: _Measure, heads: list[_Head], rows: list[_Row]) -> Part:
     return head_height + sum(heights) + sum(above), draw
 
 
-def _place(page: Image.Image, at: tuple[int, int], measure: _Measure, file: Path | None) -> None:
+def _place(page: Image.Image, at: tuple[int, int], measure: _Measure, file: Path | Image.Image | None) -> None:
     """Put a picture into its frame; an empty frame says why it is empty."""
     pen = ImageDraw.Draw(page)
     size = (measure.picture_width, measure.picture_height)
-    picture = _open(file) if file is not None else None
+    picture = _open(file) if isinstance(file, Path) else file
     if picture is not None:
         page.paste(picture.resize(size, Image.Resampling.LANCZOS), at)
     # The frame lies around the picture and hides nothing of it.
     box = (at[0] - 1, at[1] - 1, at[0] + size[0], at[1] + size[1])
     pen.rectangle(box, fill=EMPTY if picture is None else None, outline=RULE)
     if picture is None:
-        said = "not drawn" if file is None or not file.exists() else "not readable"
+        said = "not readable" if isinstance(file, Path) and file.exists() else "not drawn"
         x = at[0] + (size[0] - width_px(said, measure.small)) / 2
         write(pen, (x, at[1] + (size[1] - measure.small * LINE_HEIGHT) / 2), [said], measure.small, QUIET)
 

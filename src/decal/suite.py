@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from decal import grid
+from decal import grid, project
 from decal.captions import Tokenizer
 from decal.descriptions import Table, by_grammar, by_model
 from decal.events import Progress, Stop, Told
@@ -27,7 +27,7 @@ BASE_SEEDS = 4
 FRESH_SEED = 1_000_000
 """The first of the seeds that did not choose; far from any that a person writes."""
 FRESH_SEEDS = 1
-DRIFT_PROMPTS, COPY_PROMPTS, PROBE_SEEDS = 4, 6, 2
+DRIFT_PROMPTS, COPY_PROMPTS, PROBE_SEEDS = 4, 4, 2
 LEAD_WORDS = frozenset({"a", "an", "the", "of", "with"})
 
 
@@ -189,6 +189,11 @@ def freeze(
     return Suite.model_validate(table | made_with)
 
 
+def fingerprint(of: Suite) -> str:
+    """Hash of all that decides what is drawn and how it is scored."""
+    return project.fingerprint(of.model_dump(mode="json", exclude={"frozen", "versions"}))
+
+
 MAY_GROW = {"prompts", "rivals"}
 IRRELEVANT = {"frozen", "versions", "base"}
 
@@ -196,10 +201,13 @@ IRRELEVANT = {"frozen", "versions", "base"}
 def differences(before: Suite, now: Suite) -> list[str]:
     """What has changed since a suite was frozen, one sentence each; prompts and checkpoints that came in addition are no change."""
     found = []
-    for name, plural in (("prompts", "prompt"), ("rivals", "checkpoint")):
-        gone = [one for one in getattr(before, name) if one not in getattr(now, name)]
-        if gone:
-            found.append(f"{counted(len(gone), plural)} gone or changed")
+    texts, weights = {one.text for one in now.prompts}, {one.checkpoint: one.sha256 for one in now.rivals}
+    gone = [one for one in before.prompts if one.text not in texts]
+    if gone:
+        found.append(f"{counted(len(gone), 'prompt')} gone or changed")
+    anew = [str(one.checkpoint) for one in before.rivals if weights.get(one.checkpoint, one.sha256) != one.sha256]
+    if anew:
+        found.append(f"step {', '.join(anew)} trained anew")
     old, new = ({(one.file, one.sha256, one.split) for one in suite.references} for suite in (before, now))
     if old != new:
         found.append(f"{counted(len(old ^ new), 'picture')} of yours changed, gone or new")

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
-from decal import pictures, project
+from decal import pictures, project, reading
 from decal.errors import DataError
 from decal.events import Progress
-from decal.records import Fit
+from decal.records import Fit, Line
 from decal.scores.looks import HISTOGRAM_WIDTH, TONES, Looks, look
 
 if TYPE_CHECKING:
@@ -183,3 +183,57 @@ class Viewer:
             return
         self._widths = (int(widths[0]), int(widths[1]))
         self._known |= dict(zip(keys, rows, strict=True))
+
+
+class Reader:
+    """Holds pictures against text: a `Viewer` for the pictures, and vectors of texts that are comparable with theirs, kept likewise."""
+
+    def __init__(self, folder: Path, model: str, device: str = "auto") -> None:
+        self.viewer = Viewer(folder, model, device)
+        self._name, self._device = model, device
+        self._folder = folder / "looks" / f"{self.viewer.id.replace('/', '-')}-texts"
+
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Vectors of texts, [N, C], length 1."""
+        path = self._folder / f"{project.fingerprint(list(texts))[:32]}.npy"
+        if path.exists():
+            try:
+                return np.asarray(np.load(path, allow_pickle=False), np.float64)
+            except (OSError, ValueError, EOFError) as problem:
+                logger.warning("%s is damaged (%s); it is made again", path, problem)
+        from decal.embedders.foreign import encode_texts
+
+        buffer, vectors = BytesIO(), encode_texts(self._name, texts, self._device)
+        np.save(buffer, vectors)
+        project.write_bytes(path, buffer.getvalue())
+        return np.asarray(vectors, np.float64)
+
+
+class _Found(Line):
+    key: str
+    lines: int
+
+
+class Proofreader:
+    """Counts the lines of text on pictures, or remembers how many there were. Needs rapidocr for what was not read before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "texts.jsonl"
+        self._known = {found.key: found.lines for found in project.read(self._path, _Found)}
+
+    def fill(self, shown: Iterable[Shown]) -> Iterator[Progress]:
+        """Read the pictures that were not read before."""
+        missing = list({one.key: one for one in shown if one.key not in self._known}.values())
+        reader = reading.Reader() if missing else None
+        for done, one in enumerate(missing):
+            yield Progress("reading text on pictures", done, len(missing))
+            picture = one.open()
+            count = 0 if picture is None or reader is None else sum(line.counts for line in reader.read(picture))
+            self._known[one.key] = count
+            project.append(self._path, _Found(key=one.key, lines=count))
+        if missing:
+            yield Progress("reading text on pictures", len(missing), len(missing))
+
+    def lines(self, shown: Sequence[Shown | None]) -> NDArray[np.float64]:
+        """How many lines of text each picture holds, [N]; NaN where there is none to read."""
+        return np.array([np.nan if one is None else self._known.get(one.key, np.nan) for one in shown])

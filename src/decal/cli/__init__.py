@@ -13,13 +13,14 @@ import typer
 
 from decal.cli.about import doctor, presets, show
 from decal.cli.checking import check
+from decal.cli.choosing import compare
 from decal.cli.data import caption, describe, new
 from decal.cli.exchange import export, import_
 from decal.cli.judging import report, vote
 from decal.cli.options import STOP
 from decal.cli.posts import app as posts
 from decal.cli.submitting import submit
-from decal.cli.training import compare, demo, draw, grid, run, train
+from decal.cli.training import demo, draw, grid, run, train
 from decal.errors import DecalError, StoppedError
 
 app = typer.Typer(

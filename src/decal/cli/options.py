@@ -21,7 +21,12 @@ Changes = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the records as JSON lines.")]
 RunName = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Which run; the newest where left out.")]
-CheckpointStep = Annotated[int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; the last where left out.")]
+CheckpointStep = Annotated[
+    int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; the one that the comparison chose, or the last.")
+]
+GuidanceList = Annotated[
+    str, typer.Option("--guidance", metavar="LIST", help='Guidances to draw at, e.g. "1, 3, 5" or "1-7 (+1.5)" or "1-7 [5]".')
+]
 NewRun = Annotated[bool, typer.Option("--new-run", help="Begin another run instead of going on with the newest.")]
 Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on with a run although settings or data are others than before.")]
 
@@ -81,3 +86,10 @@ def say_next(command: str, json: bool = False) -> None:
     """The last line of a command: what to call next; nothing where the output is records."""
     if not json:
         print(f"next: {command}")
+
+
+def listed(setting: str, text: str) -> list[str]:
+    """The change to a setting that a list of numbers on the command line stands for; none where it is empty."""
+    from decal import axes
+
+    return [f"{setting}={axes.numbers(text, '--guidance')}"] if text else []

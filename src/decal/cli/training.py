@@ -13,8 +13,21 @@ from decal.errors import SettingsError
 if TYPE_CHECKING:
     pass
 
-from decal.cli.exchange import Adapters, Base, Data, HeldOut, Keyword, Out, finished
-from decal.cli.options import HERE, STOP, Accept, Changes, CheckpointStep, Folder, Json, NewRun, RunName, say_next, show_work
+from decal.cli.options import (
+    HERE,
+    STOP,
+    Accept,
+    Changes,
+    CheckpointStep,
+    Folder,
+    GuidanceList,
+    Json,
+    NewRun,
+    RunName,
+    listed,
+    say_next,
+    show_work,
+)
 
 
 def train(
@@ -37,38 +50,19 @@ def train(
     say_next(f"decal compare {quote(str(folder))}", json)
 
 
-def compare(
-    folder: Folder = HERE,
-    adapters: Adapters = [],  # noqa: B006
-    base: Base = "",
-    data: Data = None,
-    heldout: HeldOut = None,
-    keyword: Keyword = "",
-    out: Out = None,
-    changes: Changes = [],  # noqa: B006
-    run: RunName = None,
-    json: Json = False,
-) -> None:
-    """Draw the base and every checkpoint side by side on prompts they never saw."""
-    from decal import workflow
-
-    if adapters or base or data or heldout or keyword or out:
-        folder = finished(adapters, base, (data, heldout), keyword, out)
-    show_work(folder, changes, lambda at, settings: workflow.compare(at, settings, workflow.Choice(run), STOP), json)
-    say_next(f"decal grid {quote(str(folder))}", json)
-
-
 def grid(
     folder: Folder = HERE,
     changes: Changes = [],  # noqa: B006
     run: RunName = None,
     checkpoint: CheckpointStep = None,
+    guidance: GuidanceList = "",
     json: Json = False,
 ) -> None:
     """Draw the prompts of prompts.txt at every guidance with one checkpoint: 10 x 3 pictures where nothing else is set."""
     from decal import workflow
 
-    show_work(folder, changes, lambda at, settings: workflow.draw_grid(at, settings, workflow.Choice(run), checkpoint, STOP), json)
+    asked = [*listed("grid.guidance", guidance), *changes]
+    show_work(folder, asked, lambda at, settings: workflow.draw_grid(at, settings, workflow.Choice(run), checkpoint, STOP), json)
     say_next(f"decal show {quote(str(folder))}", json)
 
 

@@ -17,14 +17,14 @@ def reason(verdict: Verdict) -> str:
     if verdict.people is not None and _has_moved(verdict, verdict.people):
         return " ".join([*_voted(verdict, verdict.people), *_rejected(verdict), *_unused(verdict)])
     said = {"winner": _winner, "tie": _tie, "undecided": _undecided, "none": _none}[verdict.outcome](verdict)
-    return " ".join([*said, *_rejected(verdict), *_unused(verdict), *_confirmed(verdict), *_heard(verdict)])
+    return " ".join([*said, *_rejected(verdict), *_unused(verdict), *_confirmed(verdict), *_drawn_with(verdict), *_heard(verdict)])
 
 
 def next_step(verdict: Verdict) -> str:
     """What to do next: a command, or advice where no command helps."""
     needed = verdict.prompts_needed if verdict.gauges else USUAL_PROMPTS - verdict.prompts
     if verdict.outcome == "undecided" and needed:
-        return f"decal compare --more-prompts {needed}"
+        return f"decal compare --prompts {verdict.prompts + needed}"
     if verdict.outcome == "undecided" and verdict.checkpoint is None:
         return "mend what the reason names, and compare again"
     if verdict.outcome == "undecided" and verdict.open:
@@ -171,6 +171,16 @@ def _agreed(people: People) -> list[str]:
 
 def _votes(people: People) -> str:
     return counted(people.votes, "vote")
+
+
+def _drawn_with(verdict: Verdict) -> list[str]:
+    """What to draw the chosen one with, where other guidances and strengths were tried."""
+    if verdict.guidance is None or verdict.strength is None:
+        return []
+    here = f"Draw it at guidance {verdict.guidance:g}, strength {verdict.strength:g}"
+    if verdict.guidances is None or verdict.guidances[0] == verdict.guidances[1]:
+        return [f"{here}."]
+    return [f"{here}; guidance {verdict.guidances[0]:g} to {verdict.guidances[1]:g} does about as well."]
 
 
 def _row(standing: Standing) -> tuple[str, ...]:

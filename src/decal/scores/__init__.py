@@ -12,7 +12,7 @@ import numpy as np
 
 from decal.records import Gauge, Role, Score
 from decal.scores.adherence import Adherence
-from decal.scores.copying import Copying
+from decal.scores.copying import Copying, Recital
 from decal.scores.diversity import Diversity
 from decal.scores.drift import Drift
 from decal.scores.evidence import Evidence, Guardrail, Measure, Objective, UnfitError
@@ -33,7 +33,12 @@ GUARDRAILS: dict[str, Callable[[Evidence], Guardrail]] = {
     "diversity": Diversity.of,
     "text": Text.of,
 }
-INFORMATION: dict[str, Callable[[Evidence], Measure]] = {"distance": Distance.of, "drift": Drift.of, "held-out loss": Loss.of}
+INFORMATION: dict[str, Callable[[Evidence], Measure]] = {
+    "distance": Distance.of,
+    "drift": Drift.of,
+    "recital": Recital.of,
+    "held-out loss": Loss.of,
+}
 
 
 @dataclass(frozen=True)

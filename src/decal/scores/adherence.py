@@ -1,8 +1,9 @@
-"""Adherence: whether pictures still show what the prompt asks for, told without any model of language.
+"""Adherence: whether pictures still show what the prompt asks for, told without any model of language unless the user brings one.
 
 The base's pictures of a prompt are its anchor. A drawn picture scores the share of the other prompts whose anchors are farther from it, so
 .5 is chance and 1 is perfect; what the base itself cannot draw, this cannot see. An anchor leaves out the base's picture of the cell's own
-seed: both start from the same noise, and what they share through it is no adherence.
+seed: both start from the same noise, and what they share through it is no adherence. A model that holds pictures against text takes the
+place of the anchors: raw, its numbers say more of a prompt than of a picture, but which prompt fits a picture best can be compared.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ class Adherence:
     def of(cls, evidence: Evidence) -> "Adherence":
         """Put the one of the scale where the base is; it draws what it is asked for as well as it can."""
         there = evidence.cells(BASE)
-        if (there.sum(axis=1) >= 2).sum() < MIN_PROMPTS:
+        if evidence.told and there.any(axis=1).sum() < MIN_PROMPTS:
+            raise UnfitError(f"{there.any(axis=1).sum()} prompts are too few to say which fits a picture best")
+        if not evidence.told and (there.sum(axis=1) >= 2).sum() < MIN_PROMPTS:
             raise UnfitError("the base needs two seeds of a prompt, so that a picture is never compared with itself; set two compare.seeds")
         adherence = cls(evidence, 0.0)
         one = plainly(adherence.read(BASE, there), evidence)
@@ -38,7 +41,14 @@ class Adherence:
         return cls(evidence, one)
 
     def farther(self, checkpoint: int) -> Numbers:
-        """Whether the anchor of another prompt is farther than the cell's own, [P, S, P]: 1, 0, or a half for as far; NaN where unknown."""
+        """Whether another prompt fits worse than the cell's own, [P, S, P]: 1, 0, or a half for as well; NaN where unknown.
+
+        Told by the base's pictures, or by a model of pictures and text where there is one.
+        """
+        if checkpoint in self.evidence.told:
+            fit = self.evidence.told[checkpoint]
+            own = np.diagonal(fit, axis1=0, axis2=2).T[..., None]
+            return np.where(np.isfinite(fit) & np.isfinite(own), (fit < own) + 0.5 * (fit == own), np.nan)
         content = self.evidence.drawn[checkpoint].content
         table = np.full((*content.shape[:2], content.shape[0]), np.nan)
         for seed in range(content.shape[1]):

@@ -116,6 +116,37 @@ class Copying:
         return np.where(np.isfinite(ratios), ratios < self.threshold, np.nan)
 
 
+@dataclass(frozen=True)
+class Recital:
+    """The share of pictures drawn for training captions that repeat a training picture.
+
+    It decides nothing: to draw for a caption what belongs to it is what training is for. But at 1, the captions are known by heart.
+    """
+
+    copying: Copying
+    name: str = "recital"
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "Recital":
+        """Needs the base's pictures of training captions."""
+        if BASE not in evidence.recited:
+            raise UnfitError("no training captions were drawn")
+        return cls(Copying.of(evidence))
+
+    def read(self, checkpoint: int, cells: Cells) -> Statistic:
+        """The mean over the captions; the cells of the table play no part."""
+        evidence = self.copying.evidence
+        hits = np.full((evidence.sizes()["captions"][0], 1), np.nan)
+        if checkpoint in evidence.recited:
+            ratios = _ratios(evidence.recited[checkpoint], evidence)
+            hits = np.where(np.isfinite(ratios), ratios < self.copying.threshold, np.nan)
+        return over_cells(hits, "captions")
+
+    def values(self, checkpoint: int) -> Numbers | None:
+        """None: it is not of cells of the table."""
+        return None
+
+
 def _ratios(looks: Looks, evidence: Evidence) -> Numbers:
     """Distance to the nearest training picture over the mean distance to the next ones, [...]; NaN where there is no picture."""
     return np.where(looks.is_there, _ratios_of(_distances(looks, evidence)).reshape(looks.is_there.shape), np.nan)

@@ -44,8 +44,10 @@ class Evidence:
     prompts, seeds: of the table; the base (checkpoint 0) may have more seeds than the others. drawn: by checkpoint, [P, S, ...]; NaN where
     nothing was drawn or the picture cannot be used. broken: by checkpoint, the cells that were drawn and cannot be used, [P, S].
     training, mirrored: the training pictures, [T, ...], and their mirror images; files: their names. heldout: [H, ...].
-    probes: by checkpoint, pictures of prompts without the keyword, [Q, S', ...], adapter on. texts: by checkpoint, lines of text that were
-    read in each picture, [P, S]; own_texts: in the user's, [T + H], training first. losses: by checkpoint, of each held-out picture, [H].
+    probes: by checkpoint, pictures of prompts without the keyword, [Q, S', ...], adapter on. recited: the same of training captions.
+    told: by checkpoint, how well a model of pictures and text holds each picture to fit each prompt, [P, S, P].
+    texts: by checkpoint, lines of text that were read in each picture, [P, S]; own_texts: in the user's, [T + H], training first.
+    losses: by checkpoint, of each held-out picture, [H].
     """
 
     prompts: tuple[str, ...]
@@ -57,6 +59,8 @@ class Evidence:
     files: tuple[str, ...]
     broken: Mapping[int, Cells] = field(default_factory=dict)
     probes: Mapping[int, Looks] = field(default_factory=dict)
+    recited: Mapping[int, Looks] = field(default_factory=dict)
+    told: Mapping[int, Numbers] = field(default_factory=dict)
     texts: Mapping[int, Numbers] = field(default_factory=dict)
     own_texts: Numbers | None = None
     losses: Mapping[int, Numbers] = field(default_factory=dict)
@@ -89,7 +93,13 @@ class Evidence:
     def sizes(self) -> dict[Axis, tuple[int, ...]]:
         """The groups to resample on each axis; training and held-out pictures are drawn apart, so their numbers stay."""
         probes = len(self.probes[BASE]) if BASE in self.probes else 0
-        return {"prompts": (len(self.prompts),), "references": (len(self.training), len(self.heldout)), "probes": (probes,)}
+        captions = len(self.recited[BASE]) if BASE in self.recited else 0
+        return {
+            "prompts": (len(self.prompts),),
+            "references": (len(self.training), len(self.heldout)),
+            "probes": (probes,),
+            "captions": (captions,),
+        }
 
 
 class Measure(Protocol):

@@ -47,7 +47,7 @@ class Looks:
     def __len__(self) -> int:
         return len(self.content)
 
-    def rows(self, keep: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "Looks":
+    def rows(self, keep: NDArray[np.bool_] | NDArray[np.intp] | tuple[NDArray[np.intp], ...] | slice) -> "Looks":
         """Some of the pictures, by index or mask over the leading axes."""
         return Looks(self.content[keep], self.style[keep], self.histogram[keep], self.tone[keep])
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
-Axis = Literal["prompts", "references", "probes"]
+Axis = Literal["prompts", "references", "probes", "captions"]
 Weights = dict[Axis, Numbers]
-"""How often each prompt, reference picture and probe counts, [B, n] each; a row is one resample."""
+"""How often each prompt, reference picture, probe and caption counts, [B, n] each; a row is one resample."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from decal.workflow.checking import (
     look_closer,
     was_looked_at,
 )
-from decal.workflow.choice import Choice, settings_of
+from decal.workflow.choice import Choice, settings_of, verdict_of
 from decal.workflow.choosing import compare
 from decal.workflow.data import Captioned, caption, edit, export_dataset, translate, undo_edit, write_txt
 from decal.workflow.drawing import Wish, draw, draw_grid
@@ -84,6 +84,7 @@ __all__ = [
     "train",
     "translate",
     "undo_edit",
+    "verdict_of",
     "vote",
     "was_looked_at",
     "write_report",

@@ -110,7 +110,7 @@ def _drawn_with(at: Project, settings: Settings, choice: Choice, step: int | Non
         resolved = resolve(settings, 1)
         return resolved, _Lora(None, "", 0, public_name(resolved.base.model))
     run, resolved, checkpoints = trained(at, settings, choice)
-    checkpoint = chosen(checkpoints, step)
+    checkpoint = chosen(run, checkpoints, step).checkpoint
     told = f"{public_name(resolved.base.model)}, {run.name} step {checkpoint.step}"
     return resolved, _Lora(runs.verified(run, checkpoint), checkpoint.sha256, checkpoint.step, told)
 

@@ -1,8 +1,8 @@
 """How a project begins: from pictures, or from descriptions whose pictures are drawn and chosen."""
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from decal import candidates, captions, dataset, descriptions, gallery, grid, project, sheets
@@ -34,7 +34,7 @@ class Order:
 
     source: a path, a pattern of tars, or an address on the hub; None for a project from nothing. model: a base by name, hub id or folder.
     kind: one of `presets.KINDS`. style: the look in words that a base knows, for every caption that is made. caption_column: the key that
-    holds the captions; None where it has a usual name. limit: rows to take; None for all.
+    holds the captions; None where it has a usual name. limit: rows to take; None for all. settings: further ones to write, by section.
     """
 
     source: Path | str | None
@@ -44,11 +44,13 @@ class Order:
     style: str = ""
     caption_column: str | None = None
     limit: int | None = None
+    settings: Mapping[str, dict[str, object]] = field(default_factory=dict)
 
 
 def sample_order() -> Order:
     """The stickers that come with Decal, on the base model that comes with it."""
-    return Order(SAMPLE, SAMPLE_KEYWORD, "mini", "stickers")
+    # Half of the usual comparison, so that the whole flow stays a matter of minutes on two cores.
+    return Order(SAMPLE, SAMPLE_KEYWORD, "mini", "stickers", settings={"compare": {"prompts": 16, "seeds": [0]}})
 
 
 def new(folder: Path, order: Order) -> Brought | None:
@@ -76,6 +78,7 @@ def new(folder: Path, order: Order) -> Brought | None:
         template = str(table["caption"].get("template", CaptionSettings().template))
         words = [word.strip() for word in order.style.split(",") if word.strip()]
         table["caption"] |= {"template": f"{template}, {', '.join(words)}", "style_words": words}
+    table |= order.settings
     settings = parse(table, where="decal new")
     base_preset(model)
     brought = None

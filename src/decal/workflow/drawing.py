@@ -22,13 +22,14 @@ logger = logging.getLogger(__name__)
 def draw_grid(at: Project, settings: Settings, choice: Choice, step: int | None, stop: Stop) -> Iterator[Event]:
     """Draw the prompts of `prompts.txt` at every guidance with one checkpoint: the sheet to hand in.
 
-    step: of the checkpoint; None takes the last. Raises DataError where a prompt is not new.
+    step: of the checkpoint; None takes that of the verdict, or the last. Raises DataError where a prompt is not new.
     """
     run, resolved, checkpoints = trained(at, settings, choice)
-    is_last, step = step is None, chosen(checkpoints, step).step
+    picked = chosen(run, checkpoints, step)
+    step = picked.checkpoint.step
     prompts = new_prompts(at.prompts, run, resolved)
     cells = grid.grid_cells(prompts, step, resolved.grid, resolved.data.resolution)
-    why = " (the last; --checkpoint takes another)" if is_last else ""
+    why = f" ({picked.why})" if picked.why else ""
     shown = f"{counted(len(prompts), 'new prompt')} at {counted(len(resolved.grid.guidance), 'guidance scale')}"
     told = f"{run.name}, step {step}{why}: {shown}, {counted(len(cells), 'picture')}"
     yield Begun(run, resolved.train.steps, told)
@@ -57,7 +58,7 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
     if not wish.prompt.strip():
         raise SettingsError('The prompt is empty.\nSay what to draw, for instance  decal draw "KEYWORD style sticker of a boat"')
     run, resolved, checkpoints = trained(at, settings, choice)
-    step = 0 if step == 0 else chosen(checkpoints, step).step
+    step = 0 if step == 0 else chosen(run, checkpoints, step).checkpoint.step
     keyword, is_on = resolved.caption.keyword.strip(), step != 0 and wish.lora_strength != 0
     if keyword and is_on and not captions.holds(wish.prompt, [keyword], ending=""):
         logger.warning("the prompt lacks the keyword %s, so the LoRA may hardly show", keyword)

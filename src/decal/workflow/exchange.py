@@ -48,7 +48,7 @@ def export_adapter(at: Project, form: str, choice: Choice, step: int | None, tar
 
     kind = adapters.to_form(form)
     run, resolved, checkpoints = trained(at, settings_of(at, []), choice)
-    checkpoint = chosen(checkpoints, step)
+    checkpoint = chosen(run, checkpoints, step).checkpoint
     keyword = resolved.caption.keyword.strip()
     word = re.sub(r"\W+", "-", keyword or at.folder.resolve().name).strip("-")
     name = f"{word or 'lora'}-{checkpoint.step:06d}"

@@ -41,7 +41,7 @@ def submit(at: Project, settings: Settings, choice: Choice, step: int | None, ou
     before = parcel.there_already(out)
     run, resolved, checkpoints = trained(at, settings, choice)
     verdict = project.read_record(run.verdict, Verdict)
-    kept = chosen(checkpoints, step if step is not None or verdict is None else verdict.checkpoint)
+    kept = chosen(run, checkpoints, step).checkpoint
     picked = checklist.Choice(kept.step, verdict, is_by_hand=step is not None)
     prompts, seen = _prompts(at, run, resolved)
     cells = grid.grid_cells(prompts, kept.step, resolved.grid, resolved.data.resolution)

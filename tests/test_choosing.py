@@ -1,0 +1,225 @@
+"""A whole comparison on a random-weight model: what is drawn, what is written, and what becomes of bad input."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evidence import Made, world
+from safetensors.torch import load_file, save_file
+from typed import Call
+
+from decal import axes, project, runs, workflow
+from decal.compare.racing import race
+from decal.compare.verdict import judge
+from decal.errors import SettingsError, StoppedError
+from decal.project import Project, Run
+from decal.records import Generation, Score, Suite, Verdict
+
+QUICK = """
+[train]
+steps = 6
+batch = 2
+rank = 2
+targets = "attention"
+checkpoint_every = 2
+trackers = []
+validation_prompts = []
+[compare]
+steps = 2
+prompts = 8
+seeds = [0]
+guidances = [2.0]
+lora_strengths = [0.5]
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained project of sixteen shapes with three checkpoints."""
+    folder = tmp_path_factory.mktemp("choosing") / "project"
+    workflow.new(folder, workflow.Order(shapes, "zorb", str(tiny), "stickers"))
+    with (folder / "decal.toml").open("a", encoding="utf-8") as file:
+        file.write(QUICK)
+    at = Project(folder)
+    for _ in workflow.train(at, workflow.settings_of(at, []), workflow.Choice(), lambda: False):
+        pass
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compared(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, compared once."""
+    folder = tmp_path_factory.mktemp("compared") / "project"
+    shutil.copytree(trained, folder)
+    compare(folder)
+    return folder
+
+
+@pytest.fixture
+def fresh(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "project"))
+
+
+@pytest.fixture
+def again(compared: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(compared, tmp_path / "project"))
+
+
+def compare(folder: Path, *changes: str, only: str = "") -> tuple[Verdict, str]:
+    """The verdict of a comparison, and what was told on the way."""
+    at, told, verdict = Project(folder), [], None
+    for event in workflow.compare(at, workflow.settings_of(at, changes), workflow.Choice(), lambda: False, only):
+        told += [event.text] if hasattr(event, "text") else []
+        verdict = event if isinstance(event, Verdict) else verdict
+    assert verdict is not None
+    return verdict, "\n".join(told)
+
+
+def run_of(folder: Path) -> Run:
+    return Project(folder).runs()[0]
+
+
+def drawn(folder: Path) -> list[Generation]:
+    return project.read(run_of(folder).generations, Generation)
+
+
+def test_a_comparison_leaves_a_suite_scores_and_a_verdict(compared: Path) -> None:
+    run = run_of(compared)
+    suite, verdict = project.read_record(run.suite, Suite), project.read_record(run.verdict, Verdict)
+    assert suite is not None
+    assert verdict is not None
+    assert (len(suite.prompts), [rival.checkpoint for rival in suite.rivals]) == (8, [2, 4, 6])
+    assert [standing.checkpoint for standing in verdict.standings] == [2, 4, 6]
+    assert {"style", "contrast"} <= {score.measure for score in project.read(run.scores, Score)}
+    assert {path.name for path in run.sheets.iterdir()} >= {"compare.png"}
+
+
+def test_a_second_comparison_does_nothing(again: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in again.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    shutil.rmtree(again.parent / "elsewhere", ignore_errors=True)
+    _, told = compare(again)
+    after = {path: path.stat().st_mtime_ns for path in again.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    assert "nothing has changed since the verdict" in told
+    assert after == before
+
+
+def test_more_prompts_add_their_own_cells_and_no_others(again: Path) -> None:
+    before, cells = run_of(again).suite.read_text(), {one.fingerprint for one in drawn(again)}
+    compare(again, "compare.prompts=10", "compare.fresh=false", "compare.sweep=false")
+    frozen = Suite.model_validate_json(run_of(again).suite.read_text())
+    added = [one for one in drawn(again) if one.fingerprint not in cells]
+    assert frozen.prompts[:8] == Suite.model_validate_json(before).prompts
+    assert {one.cell.prompt for one in added} == {prompt.text for prompt in frozen.prompts[8:]}
+    assert len(added) == 2 * (4 + 3)
+
+
+def test_a_comparison_that_was_stopped_goes_on(fresh: Path) -> None:
+    at = Project(fresh)
+    with pytest.raises(StoppedError, match="the same command draws the rest"):
+        list(workflow.compare(at, workflow.settings_of(at, []), workflow.Choice(), lambda: len(drawn(fresh)) >= 10))
+    stopped = len(drawn(fresh))
+    compare(fresh, "compare.fresh=false", "compare.sweep=false")
+    cells = [one.fingerprint for one in drawn(fresh)]
+    assert 10 <= stopped < len(cells)
+    assert len(set(cells)) == len(cells)
+
+
+def test_another_prompt_is_noticed(again: Path) -> None:
+    path = again / "compare_prompts.txt"
+    path.write_text(path.read_text().replace(path.read_text().splitlines()[0], "zorb style sticker of a lighthouse"))
+    assert "1 prompt gone or changed" in compare(again)[1]
+
+
+def test_a_missing_picture_is_named_and_the_rest_compared(again: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (again / "dataset" / "red-ring.png").unlink()
+    verdict, told = compare(again)
+    assert "1 picture of" in caplog.text
+    assert "red-ring.png" in caplog.text
+    assert "1 picture of yours changed, gone or new" in told
+    assert verdict.references == 15
+
+
+def test_pictures_that_are_not_finite_break_their_checkpoint_and_no_other(fresh: Path) -> None:
+    run = run_of(fresh)
+    lines = runs.checkpoints(run)
+    path = run.folder / lines[1].file
+    tensors = {name: torch.full_like(tensor, 1e25) for name, tensor in load_file(path).items()}
+    save_file(tensors, path)
+    lines[1] = lines[1].model_copy(update={"sha256": project.sha256(path)})
+    project.write_lines(run.checkpoints, lines)
+    verdict, _ = compare(fresh, "compare.fresh=false", "compare.sweep=false")
+    assert [standing.place == "broken" for standing in verdict.standings] == [False, True, False]
+    assert "step 4 drew 8 of 8 pictures that cannot be used" in verdict.reason
+
+
+def test_one_checkpoint_is_judged_against_the_base(again: Path) -> None:
+    verdict, _ = compare(again, only="4")
+    assert [standing.checkpoint for standing in verdict.standings] == [4]
+
+
+def test_without_held_out_pictures_it_is_said_what_style_is_measured_by(fresh: Path) -> None:
+    run = run_of(fresh)
+    records = [json.loads(line) | {"split": "train"} for line in run.dataset.read_text().splitlines()]
+    run.dataset.write_text("".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
+    assert "no picture is held out" in compare(fresh, "compare.fresh=false", "compare.sweep=false")[1]
+
+
+def test_pictures_that_are_all_equal_keep_nothing() -> None:
+    evidence = world({100: Made(), 200: Made()}, prompts=8)
+    table, row = np.zeros((8, 2), int), np.zeros(6, int)
+    drawn = {step: looks.rows((table, table)) for step, looks in evidence.drawn.items()}
+    equal = replace(evidence, drawn=drawn, heldout=evidence.heldout.rows(row), training=evidence.training.rows(0 * np.arange(18)))
+    verdict = judge(equal, race(equal))
+    assert verdict.reason.startswith("Keep none: no checkpoint is nearer to your style than the base is.")
+
+
+def test_other_guidances_and_strengths_are_tried(compared: Path) -> None:
+    verdict = project.read_record(run_of(compared).verdict, Verdict)
+    assert verdict is not None
+    if verdict.checkpoint is None:
+        pytest.skip("the random model has no best checkpoint")
+    mine = [(trial.guidance, trial.strength) for trial in verdict.trials if trial.checkpoint == verdict.checkpoint]
+    assert mine == [(7.5, 1.0), (2.0, 1.0), (7.5, 0.5)]
+
+
+def test_grid_takes_the_checkpoint_of_the_verdict(again: Path, call: Call) -> None:
+    verdict = project.read_record(run_of(again).verdict, Verdict)
+    assert verdict is not None
+    project.write_record(run_of(again).verdict, verdict.model_copy(update={"outcome": "winner", "checkpoint": 4}))
+    code, out, _ = call("grid", again, "--set", "grid.steps=1")
+    assert code == 0
+    assert "run-01, step 4 (the choice of the comparison; --checkpoint takes another)" in out
+
+
+def test_grid_takes_the_last_one_where_nothing_was_compared(fresh: Path, call: Call) -> None:
+    out = call("grid", fresh, "--set", "grid.steps=1")[1]
+    assert "step 6 (the last, for nothing was compared yet; --checkpoint takes another)" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("75, 150", [75, 150]),
+        ("75-225", [75, 150, 225]),
+        ("75-300 (+150)", [75, 225]),
+        ("300-75 (-75)", [75, 150, 225, 300]),
+        ("75-300 [2]", [75, 300]),
+        ("75-300 [3]", [75, 150, 300]),
+    ],
+)
+def test_checkpoints_are_written_as_in_a1111(text: str, expected: list[int]) -> None:
+    assert axes.steps(text, [75, 150, 225, 300]) == expected
+
+
+def test_lists_of_numbers_are_written_as_in_a1111() -> None:
+    assert axes.numbers("1, 2.5, 5-8, 1-3 (+0.5), 0-1 [3], 1-10 [4]", "--guidance") == [1, 2.5, 5, 6, 7, 8, 1.5, 2, 3, 0, 4, 10]
+
+
+@pytest.mark.parametrize("text", ["80", "400-500", "75-300 (+60)", "a", "", "75-300 (-75)", "75-300 [0]", "1-2 (+0)"])
+def test_checkpoints_that_are_not_there_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"(?i)there are|write numbers|mend the step|can be had"):
+        axes.steps(text, [75, 150, 225, 300])
