@@ -103,7 +103,9 @@ def test_a_layer_of_the_text_encoder_is_found_in_every_spelling(spelling: str, b
     assert torch.allclose(change_of(tmp_path / "x.safetensors", base, f"text_encoder.{TEXT}"), b @ a, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["LoCon", "LoCon with a middle", "LoHa", "LoHa of tensors", "LoKr", "LoKr of factors", "difference"])
+@pytest.mark.parametrize(
+    "kind", ["LoCon", "LoCon with a middle", "LoHa", "LoHa of tensors", "LoKr", "LoKr of factors", "flat LoKr", "difference"]
+)
 def test_a_convolution_changes_as_its_kind_says(kind: str, base: StableDiffusion, tmp_path: Path) -> None:
     weight = weight_of(base, f"unet.{CONV}")  # [64, 32, 3, 3]
     out, into = weight.shape[:2]
@@ -130,6 +132,10 @@ def test_a_convolution_changes_as_its_kind_says(kind: str, base: StableDiffusion
         "LoKr": ({"lokr_w1": one, "lokr_w2": other}, torch.einsum("ab,cdkl->acbdkl", one, other).reshape(weight.shape)),
         "LoKr of factors": (
             {"lokr_w1": one, "lokr_w2_a": k2a, "lokr_w2_b": k2b},
+            torch.einsum("ab,cr,rdkl->acbdkl", one, k2a, k2b).reshape(weight.shape) / 2,
+        ),
+        "flat LoKr": (
+            {"lokr_w1": one, "lokr_w2_a": k2a, "lokr_w2_b": k2b.flatten(1)},
             torch.einsum("ab,cr,rdkl->acbdkl", one, k2a, k2b).reshape(weight.shape) / 2,
         ),
         "difference": ({"diff": noise(*weight.shape)}, noise(*weight.shape)),

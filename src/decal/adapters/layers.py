@@ -72,8 +72,9 @@ class Layer:
         if difference is None:
             return None
         if difference.shape != weight.shape:
-            # A projection is a linear layer in some models and a convolution of 1 x 1 in others.
-            if difference.numel() != weight.numel() or difference.shape[0] != weight.shape[0] or weight.shape[2:] not in ((), (1, 1)):
+            # A projection is a linear layer in some models and a convolution of 1 x 1 in others, and LoKr's factors may be flat.
+            is_flat = difference.dim() == 2 or difference.shape[2:] == (1, 1)
+            if not is_flat or difference.numel() != weight.numel() or difference.shape[0] != weight.shape[0]:
                 raise AdapterError(f"it has {list(difference.shape)} for a weight of {list(weight.shape)}")
             difference = difference.reshape(weight.shape)
         size, is_input = self._magnitude(weight)
