@@ -111,6 +111,9 @@ def _options(run: Run, settings: Settings) -> str:
 def _from_nothing(at: Project) -> str:
     """What comes next in a project without pictures."""
     folder = quote(str(at.folder))
+    if at.posts.is_dir():
+        stages = [name for name, stage in (("plan", "plans"), ("media", "pictures")) if not (at.posts / stage).is_dir()]
+        return f"decal posts {stages[0] if stages else 'build'} {folder}" + (" --from PICTURES" if stages[:1] == ["media"] else "")
     if not at.descriptions.exists():
         return f"decal describe {folder}"
     return f"decal caption --pick {folder}" if at.candidates.exists() else f"decal draw --from descriptions {folder}"

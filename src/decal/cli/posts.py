@@ -32,7 +32,10 @@ def import_(
     changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:
-    """Read a table of posts: text, date, likes, account, media and company; says what is odd and what may be trained on."""
+    """Read a table of posts into a project.
+
+    Says what is odd about its rows, and which of them may be trained on.
+    """
     from decal import workflow
 
     at = table.with_suffix("") if folder is None else folder
@@ -46,7 +49,10 @@ def import_(
 
 @app.command()
 def plan(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
-    """Say what is drawn for each post, as a prompt that fits the base; several processes may share the work."""
+    """Turn every post into a prompt that fits the base.
+
+    Several processes may share the work.
+    """
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.plan_posts(at, settings, STOP), json)
@@ -62,7 +68,10 @@ def media(
     download: Annotated[bool, typer.Option("--download", help="Get them from their addresses; noai and limits are honoured.")] = False,
     json: Json = False,
 ) -> None:
-    """Get the pictures of posts, from a folder or from their addresses; says what is gone."""
+    """Get the pictures of posts, and say what is gone.
+
+    From a folder, or from their addresses.
+    """
     from decal import workflow
     from decal.posts.downloads import Downloader
 
@@ -74,7 +83,10 @@ def media(
 
 @app.command()
 def build(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
-    """Make a data set of the pictures of posts and their captions; several processes may share the work."""
+    """Make a data set of pictures and captions.
+
+    Several processes may share the work.
+    """
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.build_posts(at, settings, STOP), json)
@@ -93,7 +105,10 @@ def draw(
     changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:
-    """Draw candidates for new posts with the last checkpoint, or with the base where there is none or with --checkpoint 0."""
+    """Draw candidates for new posts, on a labelled sheet.
+
+    With the last checkpoint, or with the base where there is none or with --checkpoint 0.
+    """
     from decal import workflow
 
     wish = workflow.PostWish(table, named_columns(column), candidates, checkpoint, seed)
@@ -102,7 +117,10 @@ def draw(
 
 @app.command()
 def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.")] = Path("demo-posts"), json: Json = False) -> None:
-    """All of it on invented posts that come with Decal: import, plan, media, build, train and draw; needs no GPU and no network."""
+    """All of it on invented posts that come with Decal.
+
+    Import, plan, media, build, train and draw; needs no GPU and no network.
+    """
     from decal import workflow
     from decal.progress import Display
 

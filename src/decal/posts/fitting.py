@@ -41,7 +41,8 @@ def fit(drafts: Sequence[Draft], wrappings: Sequence[Callable[[str], str]], toke
 
     def counts(texts: Sequence[str]) -> list[int]:
         """By how much the worst of all is above its limit; 0 or less where it fits."""
-        over = [[count - one.limit for count in one.counts([wrap(text) for text in texts])] for wrap in wrappings for one in tokenizers]
+        wrapped = dict.fromkeys(tuple(wrap(text) for text in texts) for wrap in wrappings)
+        over = [[count - one.limit for count in one.counts(column)] for column in wrapped for one in tokenizers]
         return [max(column) for column in zip(*over, strict=True)]
 
     over = counts([draft.text() for draft in drafts]) if drafts else []

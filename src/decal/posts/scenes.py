@@ -5,6 +5,7 @@ words, what stands after `~` is what it is more likely to know. Words that are m
 spring) count only behind an article or the like, and stand in LOOSE.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -371,6 +372,7 @@ EMOJI_MOODS: Mapping[str, str] = {
 }  # fmt: skip
 
 
+@functools.lru_cache(maxsize=100_000)
 def stem(word: str) -> str:
     """A word without the ending of its plural, in lower case."""
     word = word.lower()
