@@ -97,7 +97,7 @@ def training(matter: Matter) -> Markup:
         ("LoRA", f"rank {train.rank}, alpha {train.alpha:g}, on {'attention layers' if train.targets == 'attention' else 'all layers'}"),
         ("Steps", f"{done[-1].step if done else 0:,} of {train.steps:,}, {counted(train.batch * train.accumulation, 'picture')} each"),
         ("Learning rate", f"{train.learning_rate:g}, {train.schedule}"),
-        ("Time", f"{_clock(seconds)} of training, {_clock(matter.drawing_seconds)} of drawing for the comparison, on {about.device}"),
+        ("Time", f"{_clock(seconds)} of training, {_clock(matter.drawing_seconds)} of drawing for the comparison; {about.device}"),
         ("Begun", about.begun),
     ]
     if done:
