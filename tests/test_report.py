@@ -11,7 +11,7 @@ from typed import Call
 from decal import project, report
 from decal.errors import ProjectError
 from decal.project import Project, Run
-from decal.records import Finding, Generation, Source
+from decal.records import Finding, Generation, Source, Trial
 from decal.report.charts import Panel, Point, columns
 from decal.report.markup import VOID, element
 
@@ -124,6 +124,24 @@ def test_hostile_words_stay_words(tmp_path: Path) -> None:
 
 def test_the_same_run_gives_the_same_bytes(tie: tuple[Project, Run]) -> None:
     assert report.page(*tie) == report.page(*tie)
+
+
+def test_what_was_tried_is_a_table_for_guidance_and_one_for_strength(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    train(run, TIE)
+    verdict = judged(run, TIE, PROMPTS)
+    tried = [
+        Trial(checkpoint=200, guidance=guidance, strength=strength, pictures=8, utility=0.5, low=0.4, high=0.6, style=0.5, adherence=0.5,
+              better=None, complaints=("is <burnt>",))
+        for guidance, strength in ((1.5, 1.0), (3.0, 1.0), (3.0, 0.6))
+    ]  # fmt: skip
+    update = {"checkpoint": 200, "trials": tuple(tried), "guidance": 3.0, "strength": 1.0, "guidances": (1.5, 3.0)}
+    project.write_record(run.verdict, verdict.model_copy(update=update))
+    text = told(at, run).text
+    assert "Draw step 200 with guidance 3 and strength 1. From guidance 1.5 to 3 it is about as good." in text
+    assert "Utility by guidance, on 8 pictures each guidance 1.5 guidance 3 step 200 strength 1" in text
+    assert "Utility by strength, on 8 pictures each strength 0.6 strength 1 step 200 guidance 3" in text
+    assert "is <burnt>" in text
 
 
 def test_none_is_a_headline(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What the comparison says: curves, trade-off, the table of standings, the measures, and what to draw with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from decal.records import Gauge, Standing, Trial, Value, Verdict
 from decal.report import charts
@@ -184,34 +184,51 @@ def trials(verdict: Verdict) -> Markup:
     if verdict.guidances is not None:
         low, high = verdict.guidances
         advice.append(f"From guidance {low:g} to {high:g} it is about as good." if low < high else "Other guidances are worse.")
-    parts = [element("p", " ".join(advice))] if advice else []
-    for checkpoint in dict.fromkeys(trial.checkpoint for trial in verdict.trials):
-        parts.append(_sweep(checkpoint, [trial for trial in verdict.trials if trial.checkpoint == checkpoint], verdict))
-    return join(*parts)
-
-
-def _sweep(checkpoint: int, tried: Sequence[Trial], verdict: Verdict) -> Markup:
-    """One checkpoint's utility: a row a strength, a column a guidance."""
-    guidances = sorted({trial.guidance for trial in tried})
-    heads = [element("th", f"guidance {guidance:g}", scope="col") for guidance in guidances]
-    rows = []
-    for strength in sorted({trial.strength for trial in tried}):
-        cells = []
-        for guidance in guidances:
-            trial = next((one for one in tried if (one.guidance, one.strength) == (guidance, strength)), None)
-            is_advised = checkpoint == verdict.checkpoint and (guidance, strength) == (verdict.guidance, verdict.strength)
-            cells.append(element("td", _trial(trial), class_="chosen" if is_advised else None))
-        rows.append(element("tr", element("th", f"strength {strength:g}", scope="row"), *cells))
-    head = element("thead", element("tr", element("td"), *heads))
-    caption = element("caption", f"Utility of step {checkpoint:,}, on {counted(tried[0].pictures, 'picture')} each")
-    return element(
-        "div",
-        element("table", caption, head, element("tbody", *rows), class_="sweep"),
-        class_="scroll",
-        tabindex="0",
-        role="group",
-        aria_label=f"Guidance and strength of step {checkpoint}",
+    told = element("p", " ".join(advice)) if advice else Markup("")
+    return join(
+        told,
+        _sweep(verdict, "guidance", lambda trial: (trial.guidance, trial.strength)),
+        _sweep(verdict, "strength", lambda trial: (trial.strength, trial.guidance)),
     )
+
+
+def _sweep(verdict: Verdict, name: str, places: Callable[[Trial], tuple[float, float]]) -> Markup:
+    """Utilities: a column for each value of one setting, a row for each checkpoint and value of the other that was tried with several.
+
+    places: a trial's value of the setting named, and of the other.
+    """
+    by_row: dict[tuple[int, float], dict[float, Trial]] = {}
+    for trial in verdict.trials:
+        value, other = places(trial)
+        by_row.setdefault((trial.checkpoint, other), {})[value] = trial
+    by_row = {row: tried for row, tried in by_row.items() if len(tried) > 1}
+    if not by_row:
+        return Markup("")
+    values = sorted({value for tried in by_row.values() for value in tried})
+    other_name = "strength" if name == "guidance" else "guidance"
+    rows = []
+    for (checkpoint, other), tried in by_row.items():
+        cells = []
+        for value in values:
+            here = tried.get(value)
+            is_advised = here is not None and (here.checkpoint, here.guidance, here.strength) == _advised(verdict)
+            cells.append(element("td", _trial(here), class_="chosen" if is_advised else None))
+        note = element("span", f"{other_name} {other:g}", class_="interval")
+        rows.append(element("tr", element("th", f"step {checkpoint:,} ", note, scope="row"), *cells))
+    heads = [element("th", f"{name} {value:g}", scope="col") for value in values]
+    pictures = counted(max(trial.pictures for trial in verdict.trials), "picture")
+    table = element(
+        "table",
+        element("caption", f"Utility by {name}, on {pictures} each"),
+        element("thead", element("tr", element("td"), *heads)),
+        element("tbody", *rows),
+        class_="sweep",
+    )
+    return element("div", table, class_="scroll", tabindex="0", role="group", aria_label=f"Utility by {name}")
+
+
+def _advised(verdict: Verdict) -> tuple[int | None, float | None, float | None]:
+    return verdict.checkpoint, verdict.guidance, verdict.strength
 
 
 def _trial(trial: Trial | None) -> Markup:
