@@ -15,10 +15,11 @@ from judged import begun, judged, train
 from PIL import Image
 
 from decal import project, workflow
+from decal.compare import votes
 from decal.errors import ProjectError, SettingsError
 from decal.events import Told
 from decal.project import Project, Run
-from decal.records import Verdict, Vote
+from decal.records import Gap, Generation, Trial, Verdict, Vote
 from decal.voting.ballots import Ballot, Shown, ballots
 from decal.voting.box import Box
 from decal.voting.server import Server
@@ -275,3 +276,42 @@ def test_without_a_verdict_or_two_candidates_there_is_nothing_to_vote_on(tmp_pat
     judged(run, {100: Made(style=0.9)}, PROMPTS)
     with pytest.raises(SettingsError, match="has no two checkpoints to choose between"):
         list(workflow.vote(at, workflow.Choice(), lambda: True, stop_after=None, port=0))
+
+
+def test_what_to_draw_with_follows_the_choice_of_people(tmp_path: Path) -> None:
+    _, run, verdict = compared(tmp_path)
+    first, second = votes.candidates(verdict)
+    tried = [trial(step, guidance, better) for step in (first, second) for guidance, better in ((3.0, None), (5.0, step == second))]
+    verdict = verdict.model_copy(update={"trials": tuple(tried), "guidance": 3.0, "strength": 1.0, "guidances": (3.0, 3.0)})
+    asked_about = ballots(drawn(run, (first, second)), shuffle=1)
+    one = Box(run.votes, asked_about, shuffle=1, stop_after=None)
+    while (ballot := one.next()) is not None:
+        one.cast(ballot.id, "left" if ballot.left.checkpoint == second else "right", again=False)
+    joined = workflow.join_votes(run, verdict)
+    assert (joined.checkpoint, joined.guidance) == (second, 5.0)
+    assert "Draw it at guidance 5, strength 1" in joined.reason
+    assert workflow.join_votes(run, joined) == joined
+
+
+def trial(step: int, guidance: float, better: bool | None) -> Trial:
+    gap = None if better is None else Gap(gap=0.1, low=0.05 if better else -0.05, high=0.2, error=0.05)
+    return Trial(
+        checkpoint=step, guidance=guidance, strength=1.0, pictures=8, utility=0.5, low=0.4, high=0.6, style=0.5, adherence=0.5,
+        better=gap, complaints=(),
+    )  # fmt: skip
+
+
+def drawn(run: Run, checkpoints: tuple[int, ...]) -> list[Shown]:
+    """The pictures of some checkpoints of a run."""
+    return [
+        Shown(one.cell.checkpoint, one.cell.prompt, one.cell.seed, run.folder / one.file, one.sha256)
+        for one in project.read(run.generations, Generation)
+        if one.cell.checkpoint in checkpoints
+    ]
+
+
+def test_a_vote_while_a_comparison_runs_is_kept_and_told(tmp_path: Path) -> None:
+    at, run, verdict = compared(tmp_path)
+    with project.lock(run.verdict, "comparing"), pytest.raises(ProjectError, match="The answers are kept, but not joined yet"):
+        list(workflow.vote(at, workflow.Choice(), lambda: True, stop_after=None, port=0))
+    assert project.read_record(run.verdict, Verdict) == verdict

@@ -15,7 +15,7 @@ HEADS = ("step", "utility", "95 % interval", "style", "adherence", "behind the b
 def reason(verdict: Verdict) -> str:
     """What was decided and why, for a person: two to five sentences."""
     if verdict.people is not None and _has_moved(verdict, verdict.people):
-        return " ".join([*_voted(verdict, verdict.people), *_rejected(verdict), *_unused(verdict)])
+        return " ".join([*_voted(verdict, verdict.people), *_rejected(verdict), *_unused(verdict), *_drawn_with(verdict)])
     said = {"winner": _winner, "tie": _tie, "undecided": _undecided, "none": _none}[verdict.outcome](verdict)
     return " ".join([*said, *_rejected(verdict), *_unused(verdict), *_confirmed(verdict), *_drawn_with(verdict), *_heard(verdict)])
 

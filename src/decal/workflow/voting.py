@@ -3,9 +3,9 @@
 import secrets
 from collections.abc import Iterator
 
-from decal import project, runs, suite
+from decal import judging, project, runs, suite
 from decal.compare import votes
-from decal.errors import SettingsError
+from decal.errors import ProjectError, SettingsError
 from decal.events import Event, Stop, Told
 from decal.project import Project, Run
 from decal.records import Generation, Score, Suite, Verdict, Vote
@@ -41,17 +41,22 @@ def vote(at: Project, choice: Choice, stop: Stop, *, stop_after: int | None, por
             yield from _ask(box, Server(box, port), len(among), stop)
         else:
             yield Told(f"all {counted(len(asked), 'pair')} have an answer already")
-    yield from _told(at, run, verdict)
+    try:
+        with project.lock(run.verdict, "joining votes"):
+            yield from _told(at, run)
+    except ProjectError as problem:
+        raise ProjectError(f"The answers are kept, but not joined yet.\n{problem}") from problem
 
 
 def join_votes(run: Run, verdict: Verdict) -> Verdict:
     """A verdict with the votes of its run; those on pictures that are no longer there do not count."""
-    cast = project.read(run.votes, Vote)
-    if not cast:
-        return votes.measured(verdict)
     there = {generation.sha256 for generation in project.read(run.generations, Generation)}
-    standing = [vote for vote in cast if {vote.left_sha256, vote.right_sha256} <= there]
-    return votes.join(verdict, standing, project.read(run.scores, Score))
+    standing = [vote for vote in project.read(run.votes, Vote) if {vote.left_sha256, vote.right_sha256} <= there]
+    joined, frozen = votes.join(verdict, standing, project.read(run.scores, Score)), project.read_record(run.suite, Suite)
+    if joined.checkpoint == verdict.checkpoint or not joined.trials or frozen is None:
+        return joined
+    # What to draw with was found for the checkpoint that was chosen before.
+    return judging.advised(joined.model_copy(update={"guidance": None, "strength": None, "guidances": None}), joined.trials, frozen)
 
 
 def _ask(box: Box, server: Server, candidates: int, stop: Stop) -> Iterator[Event]:
@@ -68,8 +73,10 @@ def _ask(box: Box, server: Server, candidates: int, stop: Stop) -> Iterator[Even
     yield Told(f"{counted(box.given, 'answer')} kept in {box.path}")
 
 
-def _told(at: Project, run: Run, before: Verdict) -> Iterator[Event]:
+def _told(at: Project, run: Run) -> Iterator[Event]:
     """Join the votes to the verdict, keep it, and say what they mean."""
+    before = project.read_record(run.verdict, Verdict)
+    assert before is not None, "what was voted on had a verdict"
     verdict = join_votes(run, before)
     project.write_record(run.verdict, verdict)
     people = verdict.people
