@@ -181,6 +181,16 @@ def test_one_checkpoint_without_held_out_pictures_has_its_page(tmp_path: Path) -
     assert "Held-out loss" not in page.text
 
 
+def test_of_a_training_elsewhere_nothing_is_said_that_is_not_known(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    train(run, TIE)
+    run.steps.unlink()
+    text = told(at, run).text
+    assert "by another tool; its settings, losses and times are not known here" in text
+    assert "decal train" not in text
+    assert "train.rank" not in text
+
+
 def test_a_picture_that_is_gone_or_lies_outside_leaves_a_frame(tmp_path: Path) -> None:
     at, run = begun(tmp_path / "stickers", CAPTIONS)
     train(run, TIE)

@@ -58,6 +58,11 @@ class Matter:
         return self.verdict.standings if self.verdict is not None else ()
 
     @property
+    def is_from_elsewhere(self) -> bool:
+        """Whether another tool trained it: there are checkpoints, and nothing is known of a step."""
+        return bool(self.checkpoints) and not self.steps
+
+    @property
     def chosen(self) -> int | None:
         """The checkpoint that the page is about: the one to keep, or the best guess."""
         return self.verdict.checkpoint if self.verdict is not None else None

@@ -91,6 +91,14 @@ def training(matter: Matter) -> Markup:
     """With what and for how long it was trained."""
     about, done = matter.about, [step for step in matter.steps if step.step > 0]
     train, seconds = about.settings.train, sum(step.seconds for step in done)
+    if matter.is_from_elsewhere:
+        return _facts(
+            [
+                ("Base", _base(about.settings.base.model, about.settings.data.resolution)),
+                ("Trained", "by another tool; its settings, losses and times are not known here"),
+                ("Time", f"{_clock(matter.drawing_seconds)} of drawing for the comparison; {about.device}"),
+            ]
+        )
     skipped = sum(step.is_skipped for step in done)
     facts = [
         ("Base", _base(about.settings.base.model, about.settings.data.resolution)),
@@ -112,6 +120,7 @@ def settings(matter: Matter) -> Markup:
     rows = [
         element("tr", element("th", f"{section}.{key}", scope="row"), element("td", _value(value)))
         for section, table in matter.about.settings.model_dump(mode="json").items()
+        if not (matter.is_from_elsewhere and section == "train")
         for key, value in table.items()
     ]
     body = element("table", element("tbody", *rows), class_="settings")
@@ -129,15 +138,16 @@ def reproduce(matter: Matter) -> Markup:
     if chosen is not None:
         hashes.append((f"LoRA of step {chosen.step:,}", chosen.sha256))
     folder, run = quote(matter.name), quote(matter.run.name)
-    commands = [f"decal train {folder} --run {run}", f"decal compare {folder} --run {run}", f"decal report {folder} --run {run}"]
+    commands = [] if matter.is_from_elsewhere else [f"decal train {folder} --run {run}"]
+    commands += [f"decal compare {folder} --run {run}", f"decal report {folder} --run {run}"]
     versions = ", ".join(f"{name} {number}" for name, number in matter.about.versions.items())
-    seeds = f"Training seed {matter.about.settings.train.seed}"
+    seeds = [] if matter.is_from_elsewhere else [f"training seed {matter.about.settings.train.seed}"]
     if matter.verdict is not None:
-        seeds += f", bootstrap seed {matter.verdict.seed} with {matter.verdict.resamples:,} resamples"
+        seeds.append(f"bootstrap seed {matter.verdict.seed} with {matter.verdict.resamples:,} resamples")
     return join(
         element("pre", element("code", *[element("span", command) for command in commands])),
         _facts([(name, element("code", value)) for name, value in hashes]),
-        element("p", f"{seeds}. Versions: {versions}."),
+        element("p", f"{', '.join(seeds).capitalize()}. " if seeds else "", f"Versions: {versions}."),
     )
 
 
