@@ -13,9 +13,9 @@ from typed import Call
 
 from decal import project, runs
 from decal.project import Run
-from decal.records import Checkpoint, Generation, Record
+from decal.records import Checkpoint, Generation, Record, Verdict
 
-QUICK = ("--set", "compare.steps=1")
+QUICK = ("--quick", "--set", "compare.steps=1", "--set", "compare.prompts=8")
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,9 @@ def test_a_finished_training_is_compared_without_a_project(call: Call, theirs: P
     assert 'keyword: "zorb"' in err
     assert "nothing is held out" in err
     assert len({one.cell.checkpoint for one in project.read(run.generations, Generation)}) == 4
+    verdict = project.read_record(run.verdict, Verdict)
+    assert verdict is not None
+    assert {standing.checkpoint for standing in verdict.standings} == {100, 200, 300}
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*.png")}
     assert compared(call, theirs, tiny, shapes, tmp_path / "out")[0] == 0
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("generations/*.png")}.items() <= before.items()

@@ -104,23 +104,35 @@ def _begin(at: Project, order: Finished, paths: Sequence[Path]) -> list[str]:
 
 
 def _take_files(at: Project, numbered: Sequence[Numbered]) -> list[str]:
-    """Put the files into the run, each once it is known to fit."""
+    """Put the files into the run, each once it is known to fit; where all are there, nothing is loaded or looked at."""
+    run = at.run(RUN)
+    kept = {one.step: one for one in runs.checkpoints(run) if runs.is_whole(run, one)}
+    hashes = {one.step: project.sha256(one.path) for one in numbered}
+    fresh = [one for one in numbered if one.step not in kept or kept[one.step].sha256 != hashes[one.step]]
+    told = ["the files are there already"]
+    if fresh or not run.about.exists():
+        told = _take_new(at, run, kept, [(one, hashes[one.step]) for one in fresh])
+    if not any(record.split == "holdout" for record in project.read(run.dataset, Record)):
+        told.append(
+            "nothing is held out, so a copy of a picture that was trained on looks good\n"
+            "  --heldout DIR names pictures of the same kind that it has not seen"
+        )
+    return told
+
+
+def _take_new(at: Project, run: Run, kept: dict[int, Checkpoint], fresh: Sequence[tuple[Numbered, str]]) -> list[str]:
+    """The files that are not in the run yet, with their hashes, put into it."""
     import torch
 
     from decal import adapters
     from decal.bases import load, outline
 
-    settings = settings_of(at, [])
-    run = at.run(RUN)
-    built = outline(settings.base.model)
-    kept = {one.step: one for one in runs.checkpoints(run) if runs.is_whole(run, one)}
+    model = settings_of(at, []).base.model
+    built = outline(model)
     problems: list[str] = []
     ranks = [runs.about(run).settings.train.rank] if run.about.exists() else []
     kinds: set[str] = set()
-    for one in numbered:
-        sha256 = project.sha256(one.path)
-        if one.step in kept and kept[one.step].sha256 == sha256:
-            continue
+    for one, sha256 in fresh:
         try:
             adapter = adapters.read(one.path, built.parts)
         except AdapterError as problem:
@@ -133,15 +145,8 @@ def _take_files(at: Project, numbered: Sequence[Numbered]) -> list[str]:
         raise AdapterError("\n".join(problems[:3]))
     for sentence in problems:
         logger.warning("left out: %s", sentence)
-    _write_run(at, run, kept, max(ranks), load(settings.base.model, device=torch.device("cpu"), dtype=torch.float32).fingerprint())
-    records = project.read(run.dataset, Record)
-    told = [f"{', '.join(sorted(kinds))} of rank {max(ranks)}"] if kinds else ["the files are there already"]
-    if not any(record.split == "holdout" for record in records):
-        told.append(
-            "nothing is held out: all pictures were trained on, so style is measured by pictures that the LoRA has seen, and a copy looks "
-            "good\n  --heldout DIR names pictures of the same kind that it has not seen"
-        )
-    return told
+    _write_run(at, run, kept, max(ranks), load(model, device=torch.device("cpu"), dtype=torch.float32).fingerprint())
+    return [f"{', '.join(sorted(kinds))} of rank {max(ranks)}"] if kinds else []
 
 
 def _write_run(at: Project, run: Run, kept: dict[int, Checkpoint], rank: int, base: str) -> None:
