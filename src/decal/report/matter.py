@@ -7,7 +7,7 @@ trained has its page too.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from decal import project, runs, suite
 from decal.errors import ProjectError
@@ -66,6 +66,11 @@ class Matter:
     def chosen(self) -> int | None:
         """The checkpoint that the page is about: the one to keep, or the best guess."""
         return self.verdict.checkpoint if self.verdict is not None else None
+
+    def own(self, file: str) -> Path | None:
+        """The path of one of the user's pictures; None for a name that leads out of the data set, as a stranger's file may hold."""
+        name = PurePosixPath(file)
+        return None if name.is_absolute() or ".." in name.parts else self.dataset / file
 
     def standing(self, checkpoint: int) -> Standing | None:
         """How a checkpoint came out; None where it was not judged."""

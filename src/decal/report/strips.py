@@ -130,7 +130,7 @@ def copies(matter: Matter, suspects: Sequence[Suspect]) -> Markup:
         pair = element(
             "div",
             thumbnail(drawn, f"Drawn by step {suspect.checkpoint:,}: {suspect.prompt}"),
-            thumbnail(matter.dataset / suspect.file, f"Training picture {suspect.file}: {captions.get(suspect.file, '')}"),
+            thumbnail(matter.own(suspect.file), f"Training picture {suspect.file}: {captions.get(suspect.file, '')}"),
             class_="pair",
         )
         told = element(
@@ -170,7 +170,7 @@ def glimpses(matter: Matter) -> Markup:
 
 def small(matter: Matter, file: str, alt: str) -> Markup:
     """One of the user's pictures, small."""
-    return thumbnail(matter.dataset / file, alt, SMALL_PX)
+    return thumbnail(matter.own(file), alt, SMALL_PX)
 
 
 def _changes(matter: Matter, steps: Sequence[int]) -> Iterator[tuple[float, Cell, str]]:
