@@ -3,11 +3,14 @@
 import ast
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from judged import TIE, begun, judged, train
 
 from decal import notebooks
+from decal.checklist import plain
 from decal.errors import NotebookError, StoppedError
 from decal.notebooks import Execution, Subject, code, prose, to_bytes
 from decal.records import Cell, Checkpoint, Record
@@ -52,6 +55,16 @@ def test_the_same_run_gives_the_same_bytes() -> None:
     once, again = (to_bytes(notebooks.inference(subject("zorb"))) for _ in range(2))
     assert once == again
     assert json.loads(once)["nbformat"] == 4
+
+
+def test_the_verdict_stands_in_the_notebook_as_a_sentence_and_a_table(tmp_path: Path) -> None:
+    _, run = begun(tmp_path, {f"{number}.png": f"zorb sticker of thing {number}" for number in range(8)})
+    train(run, TIE)
+    verdict = judged(run, TIE, tuple(f"zorb sticker of wonder {number}" for number in range(8)))
+    told = replace(subject("zorb"), verdict=verdict, why=verdict.reason)
+    [text] = [cell.source for cell in notebooks.inference(told) if cell.source.startswith("## Which checkpoint")]
+    assert plain(verdict.reason) in text
+    assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")] == ["| step", "| ---", "| 100", "| 200", "| 300"]
 
 
 def test_an_unfinished_training_is_not_gone_on_with_while_the_notebook_is_made() -> None:

@@ -17,9 +17,13 @@ def about(model: str) -> About:
     return About(begun="", settings=settings, versions={}, device="cpu", data="", base="")
 
 
-def test_equal_files_give_equal_bytes_in_any_order() -> None:
-    one = parcel.pack({"b.txt": b"fox" * 99, "a.png": b"pear"})
-    assert one == parcel.pack({"a.png": b"pear", "b.txt": b"fox" * 99})
+def test_equal_files_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
+    (tmp_path / "pear.png").write_bytes(b"pear")
+    parcel.pack({"b.txt": b"fox" * 99, "a.png": tmp_path / "pear.png"}, tmp_path / "1.zip")
+    parcel.pack({"a.png": b"pear", "b.txt": b"fox" * 99}, tmp_path / "2.zip")
+    assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "1.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {"a.png": b"pear", "b.txt": b"fox" * 99}
 
 
 def test_a_file_that_is_no_hand_in_is_left_alone(tmp_path: Path) -> None:

@@ -149,6 +149,11 @@ def of_training(training: Training, choice: Choice) -> list[Point]:
     is_enough = len(training.checkpoints) >= MIN_COMPARED and training.checkpoint_every <= MAX_STEPS_BETWEEN
     compared = f"{len(left_out)} of them not compared" if left_out else "all compared on the same prompts"
     every = min(USUAL_STEPS, max(1, training.steps // 4))
+    remedy = f"decal compare {FOLDER}"
+    if not is_done:
+        remedy = f"decal train {FOLDER}  goes on; then  decal compare {FOLDER}"
+    elif not is_enough:
+        remedy = f"decal train {FOLDER} --new-run --set train.checkpoint_every={every}  and compare them"
     return [
         _point(
             "training",
@@ -160,9 +165,7 @@ def of_training(training: Training, choice: Choice) -> list[Point]:
             "checkpoints",
             is_enough and not left_out,
             f"{made}{why}; {compared}",
-            f"decal compare {FOLDER}"
-            if is_enough
-            else f"decal train {FOLDER} --new-run --set train.checkpoint_every={every}  and compare them",
+            remedy,
         ),
         _chosen(choice),
     ]

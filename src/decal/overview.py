@@ -85,7 +85,7 @@ def look(at: Project) -> Overview:
         drawn = {PurePosixPath(sheet).name.partition("-")[0] for sheet in known[-1].sheets}
         following = f"decal compare {folder}"
         if "grid" in drawn:
-            following = f'decal draw "..." {folder}'
+            following = f'decal draw "..." {folder}' if (at.folder / "hand-in.zip").exists() else f"decal submit {folder}"
         elif "compare.png" in drawn:
             following = f"decal grid {folder}"
     return Overview(

@@ -6,20 +6,21 @@ sorted and dated the same every time, so equal contents give equal bytes.
 """
 
 import contextlib
+import hashlib
 import json
 import re
+import secrets
 import shutil
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
 from decal import project, runs
-from decal.errors import SettingsError
+from decal.errors import BaseModelError, SettingsError
 from decal.metadata import METADATA, text_lines
-from decal.presets import MINI, as_folder, base_preset
+from decal.presets import MINI, as_folder, base_preset, public_name
 from decal.project import Project, Run
 from decal.records import Checkpoint, Generation, HandIn, Record, Source
 from decal.runs import About
@@ -29,9 +30,13 @@ MANIFEST = "hand-in.json"
 STAGING = f"{project.STAGING_PREFIX}hand-in-"
 # The first moment that a zip can tell.
 DATE = (1980, 1, 1, 0, 0, 0)
+# Of larger entries a zip says so with fields that not every reader knows.
+MAX_BYTES = 2**31 - 1
 # These are packed already.
 PACKED = {".png", ".jpg", ".jpeg", ".webp", ".safetensors", ".gif"}
 TEXT = {".json", ".jsonl", ".md", ".toml", ".txt", ".html", ".ipynb"}
+# Settings of `compare` that may name a folder.
+LOOKING = ("embedder", "reader")
 GPS = 0x8825
 
 
@@ -39,13 +44,18 @@ def public(about: About) -> About:
     """The same run on a base that is named so that the name means something elsewhere: a folder is looked for in `base/`."""
     settings = about.settings
     model = settings.base.model
-    if (folder := as_folder(model)) is not None:
+    # A folder that is not there any more looks like a hub id.
+    if (folder := as_folder(model) or Path(model)).is_absolute() or model.startswith((".", "~")):
         model = f"base/{folder.name}"
-    # The model that made captions may be a folder of this machine.
+    # Models that look at pictures may be folders of this machine.
     usual = CaptionSettings()
-    caption = settings.caption.model_copy(update={"captioner": usual.captioner, "captioner_model": usual.captioner_model})
-    base = settings.base.model_copy(update={"model": model})
-    return about.model_copy(update={"settings": settings.model_copy(update={"base": base, "caption": caption})})
+    looking = settings.compare.model_dump(include=set(LOOKING)).items()
+    changed = {
+        "base": settings.base.model_copy(update={"model": model}),
+        "caption": settings.caption.model_copy(update={"captioner": usual.captioner, "captioner_model": usual.captioner_model}),
+        "compare": settings.compare.model_copy(update={key: public_name(name) for key, name in looking if name}),
+    }
+    return about.model_copy(update={"settings": settings.model_copy(update=changed)})
 
 
 def base_in_python(about: About) -> tuple[str, str]:
@@ -77,14 +87,14 @@ def fill(staged: Path, at: Project, run: Run, about: About) -> list[str]:
     sources = [one if one.kind == "hub" else one.model_copy(update={"where": _last(one)}) for one in project.read(at.sources, Source)]
     if sources:
         (staged / at.sources.name).write_text("".join(project.to_json(one) + "\n" for one in sources), "utf-8")
-    for path in (run.dataset, run.steps, run.checkpoints, run.verdict, run.suite):
+    for path in (run.dataset, run.steps, run.checkpoints, run.verdict, run.suite, run.start, run.start_factors):
         if path.is_file():
             shutil.copyfile(path, there / path.name)
+    if run.report.is_file():
+        shutil.copyfile(run.report, staged / run.report.name)
     _pictures(there, run, run.validation, list(runs.drawn(run, run.validation).values()))
-    if (base := as_folder(runs.about(run).settings.base.model)) is not None:
-        # Only for the notebooks to run here; a link is never packed.
-        (staged / "base").mkdir()
-        (staged / about.settings.base.model).symlink_to(base, target_is_directory=True)
+    if about.settings.base.model.startswith("base/"):
+        _link_base(staged / about.settings.base.model, runs.about(run).settings.base.model)
     return missing
 
 
@@ -135,27 +145,44 @@ def without_places(data: bytes, places: Mapping[str, str]) -> bytes:
     return data
 
 
-def contents(staged: Path, places: Mapping[str, str]) -> dict[str, bytes]:
-    """What is packed: every file by its name, text without names of places on this machine."""
-    files = {}
+def contents(staged: Path, places: Mapping[str, str]) -> dict[str, bytes | Path]:
+    """What is packed, by name: text as bytes without names of places on this machine, everything else as the file itself."""
+    files: dict[str, bytes | Path] = {}
     for path in sorted(staged.rglob("*")):
         name = path.relative_to(staged)
         if name.parts[0] != "base" and path.is_file() and not path.is_symlink() and not path.name.startswith("."):
-            data = path.read_bytes()
-            files[name.as_posix()] = without_places(data, places) if path.suffix in TEXT else data
+            files[name.as_posix()] = without_places(path.read_bytes(), places) if path.suffix in TEXT else path
     return files
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
-    """The bytes of a zip; equal files give equal bytes."""
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, DATE)
-            entry.external_attr = 0o644 << 16
-            entry.compress_type = zipfile.ZIP_STORED if Path(name).suffix.lower() in PACKED else zipfile.ZIP_DEFLATED
-            archive.writestr(entry, files[name])
-    return buffer.getvalue()
+def hashes(files: Mapping[str, bytes | Path]) -> dict[str, str]:
+    """The sha256 of each file, hex."""
+    return {name: project.sha256(data) if isinstance(data, Path) else hashlib.sha256(data).hexdigest() for name, data in files.items()}
+
+
+def pack(files: Mapping[str, bytes | Path], out: Path) -> None:
+    """Write the zip, so that it is the old one or the new one; equal files give equal bytes, and large ones are never held in memory."""
+    with project.writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        staged = out.with_name(f"{project.STAGING_PREFIX}{out.name}-{secrets.token_hex(4)}")
+        try:
+            with zipfile.ZipFile(staged, "w") as archive:
+                for name, data in sorted(files.items()):
+                    entry = zipfile.ZipInfo(name, DATE)
+                    entry.external_attr = 0o644 << 16
+                    entry.compress_type = zipfile.ZIP_STORED if Path(name).suffix.lower() in PACKED else zipfile.ZIP_DEFLATED
+                    size = data.stat().st_size if isinstance(data, Path) else len(data)
+                    with archive.open(entry, "w", force_zip64=size > MAX_BYTES) as target:
+                        if isinstance(data, bytes):
+                            target.write(data)
+                        else:
+                            with data.open("rb") as source:
+                                shutil.copyfileobj(source, target)
+            project.sync(staged)
+            staged.replace(out)
+        finally:
+            staged.unlink(missing_ok=True)
+        project.sync_folder(out.parent)
 
 
 def there_already(path: Path) -> HandIn | None:
@@ -173,6 +200,14 @@ def there_already(path: Path) -> HandIn | None:
     except (OSError, zipfile.BadZipFile, ValueError):
         pass
     raise SettingsError(f"{path} is there already and no hand-in of Decal; it is left alone.\nName another file with --out.")
+
+
+def _link_base(link: Path, model: str) -> None:
+    """Put the base where the notebooks look for it; a link is never packed."""
+    if (base := as_folder(model)) is None:
+        raise BaseModelError(f"The base model {model} is not there any more, and the notebooks draw with it.\nPut it back, and call again.")
+    link.parent.mkdir()
+    link.symlink_to(base, target_is_directory=True)
 
 
 def _data(folder: Path, at: Project, records: Sequence[Record]) -> list[str]:
@@ -235,7 +270,7 @@ README = """# {keyword}: a LoRA for {base}
 | the training: command, settings, log, losses | `train.ipynb` |
 | the comparison of checkpoints and the new pictures | `inference.ipynb` |
 | the LoRA, step {step} | `{adapter}` |
-| the checklist | `checklist.md` |
+| the checklist | `checklist.md` |{report}
 
 Both notebooks have run, and run again wherever this folder is unpacked: `pip install decal`, then open them with Jupyter in this folder.
 {base_note} In A1111, ComfyUI and others, put the LoRA into their folder of LoRAs and write `{keyword}` in the prompt.

@@ -63,7 +63,7 @@ def grid(
 
     asked = [*listed("grid.guidance", guidance), *changes]
     show_work(folder, asked, lambda at, settings: workflow.draw_grid(at, settings, workflow.Choice(run), checkpoint, STOP), json)
-    say_next(f"decal show {quote(str(folder))}", json)
+    say_next(f"decal submit {quote(str(folder))}", json)
 
 
 def draw(
@@ -122,7 +122,7 @@ def run(
     accept_changes: Accept = False,
     json: Json = False,
 ) -> None:
-    """Check, train, compare and draw the grid; skips what is done."""
+    """Check, train, compare, draw the grid and write the hand-in; skips what is done."""
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.run(at, settings, workflow.Choice(None, new_run, accept_changes), STOP), json)

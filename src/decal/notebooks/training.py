@@ -7,7 +7,11 @@ from decal.presets import BASES
 # More would make a notebook that no page shows.
 SHOWN = 100
 LOG_LINES = 60
-LAYERS = {"attention": "the attention layers", "all": "attention, feed-forward and convolutions"}
+LAYERS = {
+    "attention": "the attention layers",
+    "all": "attention, feed-forward and convolutions",
+    "imported": "the layers of the LoRA it began with",
+}
 
 
 def training(subject: Subject) -> list[Cell]:

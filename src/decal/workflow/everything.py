@@ -14,11 +14,12 @@ from decal.workflow.beginning import CANDIDATES, DESCRIPTIONS, describe, draw_ca
 from decal.workflow.choice import Choice
 from decal.workflow.choosing import compare
 from decal.workflow.drawing import draw_grid
+from decal.workflow.submitting import HAND_IN, hand_in
 from decal.workflow.training import train
 
 
 def run(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
-    """Everything in order: check, train, compare, grid; what is done is skipped.
+    """Everything in order: check, train, compare, grid, hand-in; what is done is skipped.
 
     An empty data set is described and its candidates are drawn; then DataError is raised, because only a person can choose.
     """
@@ -32,6 +33,7 @@ def run(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator
     yield from train(at, settings, choice, stop)
     yield from compare(at, settings, Choice(), stop)
     yield from draw_grid(at, settings, Choice(), None, stop)
+    yield from hand_in(at, settings, Choice(), None, at.folder / HAND_IN, stop)
 
 
 def doctor(folder: Path) -> list[Finding]:

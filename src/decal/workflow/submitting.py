@@ -1,11 +1,10 @@
 """The hand-in: data set, notebooks that ran, adapter and sheets in one zip, and a checklist of what it holds."""
 
-import hashlib
 import logging
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -22,31 +21,46 @@ from decal.project import Project, Run
 from decal.records import Checkpoint, Generation, HandIn, Point, Record, Verdict
 from decal.settings import Resolved, Settings
 from decal.wording import counted
-from decal.workflow.choice import Choice, chosen, trained, trained_words
+from decal.workflow.choice import Choice, chosen, trained, trained_words, verdict_of
 from decal.workflow.drawing import draw_grid
 
 logger = logging.getLogger(__name__)
 
-SHEETS = {"compare": "The base and every checkpoint on prompts that none of them was trained on."}
+# By the first word of a sheet's name, in the order in which they are shown.
+SHEETS = {
+    "compare": "The base and the checkpoints on prompts that none of them was trained on.",
+    "worst": "Where the chosen checkpoint does worst.",
+    "copies": "Drawn pictures that may repeat a training picture, beside it.",
+}
+HAND_IN = "hand-in.zip"
 
 
 def submit(at: Project, settings: Settings, choice: Choice, step: int | None, out: Path | None, stop: Stop) -> Iterator[Event]:
     """Write the hand-in of a run and say what it still lacks; does nothing where nothing has changed since it was written.
 
-    step: of the checkpoint; None takes the one that the verdict names, or else the last. out: the zip; None for `hand-in.zip` in the
-    project. Raises SettingsError where nothing is trained or `out` is another file, and NotebookError where a notebook does not run.
+    The pictures of new prompts are drawn where they are missing. step: of the checkpoint; None takes the one that the verdict names, or
+    else the last. out: the zip; None for `hand-in.zip` in the project.
+    Raises SettingsError where nothing is trained or `out` is another file, and NotebookError where a notebook does not run.
     """
+    out = out or at.folder / HAND_IN
+    parcel.there_already(out)
+    run, resolved, checkpoints = trained(at, settings, choice)
+    prompts, seen = _prompts(at, run, resolved)
+    if prompts and not seen:
+        yield from draw_grid(at, settings, Choice(run.name), chosen(run, checkpoints, step).checkpoint.step, stop)
+    yield from hand_in(at, settings, Choice(run.name), step, out, stop)
+
+
+def hand_in(at: Project, settings: Settings, choice: Choice, step: int | None, out: Path, stop: Stop) -> Iterator[Event]:
+    """As `submit`, with the pictures that are there."""
     folder = quote(str(at.folder))
-    out = out or at.folder / "hand-in.zip"
     before = parcel.there_already(out)
     run, resolved, checkpoints = trained(at, settings, choice)
-    verdict = project.read_record(run.verdict, Verdict)
+    verdict = verdict_of(run)
     kept = chosen(run, checkpoints, step).checkpoint
     picked = checklist.Choice(kept.step, verdict, is_by_hand=step is not None)
     prompts, seen = _prompts(at, run, resolved)
     cells = grid.grid_cells(prompts, kept.step, resolved.grid, resolved.data.resolution)
-    if prompts and not seen:
-        yield from draw_grid(at, settings, Choice(run.name), kept.step, stop)
     drawn = gallery.Album(run, run.generations).there(cells)
     with project.lock(at.folder / "hand-in", "making a hand-in"), _staging(at) as staged:
         subject = _subject(run, resolved, kept, picked, drawn)
@@ -57,7 +71,7 @@ def submit(at: Project, settings: Settings, choice: Choice, step: int | None, ou
         sources = {name: notebooks.to_bytes(cells) for name, cells in written.items()}
         places = _places(at, run, staged)
         made_from = project.fingerprint(
-            version("decal"), reading.is_installed(), _hashes(parcel.contents(staged, places)), _hashes(sources)
+            version("decal"), reading.is_installed(), parcel.hashes(parcel.contents(staged, places)), parcel.hashes(sources)
         )
         if before is not None and before.fingerprint == made_from:
             yield from checklist.at(folder, before.points)
@@ -73,13 +87,13 @@ def submit(at: Project, settings: Settings, choice: Choice, step: int | None, ou
         for name, source in sources.items():
             yield from _execute(name, source, staged, run, stop)
         files = parcel.contents(staged, places)
-        files |= _told(subject, points)
-        manifest = HandIn(run=run.name, checkpoint=kept.step, fingerprint=made_from, points=tuple(points), files=_hashes(files))
+        files |= _told(subject, points, has_report=run.report.name in files)
+        manifest = HandIn(run=run.name, checkpoint=kept.step, fingerprint=made_from, points=tuple(points), files=parcel.hashes(files))
         files[parcel.MANIFEST] = (manifest.model_dump_json(indent=1) + "\n").encode()
-        data = parcel.pack(files)
-        project.write_bytes(out, data)
+        parcel.pack(files, out)
     yield from checklist.at(folder, points)
-    yield Told(f"{checklist.total(points)}\n{out}: {counted(len(files), 'file')}, {len(data) / 1e6:.1f} MB, {run.name} at step {kept.step}")
+    size = f"{counted(len(files), 'file')}, {out.stat().st_size / 1e6:.1f} MB"
+    yield Told(f"{checklist.total(points)}\n{out}: {size}, {run.name} at step {kept.step}")
 
 
 def _prompts(at: Project, run: Run, resolved: Resolved) -> tuple[list[str], list[tuple[str, str]]]:
@@ -98,8 +112,7 @@ def _subject(run: Run, resolved: Resolved, kept: Checkpoint, picked: checklist.C
     cells = [one.cell for one in drawn]
     captions, ignored = trained_words(run, resolved)
     near = grid.nearest(dict.fromkeys(cell.prompt for cell in cells), captions, ignored)
-    sheets = [path for path in sorted(run.sheets.glob("*.png")) if not path.name.startswith("grid-")]
-    told = [(path, SHEETS.get(path.stem, path.stem.replace("-", " ").capitalize() + ".")) for path in sheets]
+    told = [(path, what) for kind, what in SHEETS.items() for path in sorted(run.sheets.glob(f"{kind}*.png"))]
     return Subject(
         run=run.name,
         about=about,
@@ -209,7 +222,7 @@ def _execute(name: str, source: bytes, staged: Path, run: Run, stop: Stop) -> It
     (staged / name).write_bytes(execution.data)
 
 
-def _told(subject: Subject, points: list[Point]) -> dict[str, bytes]:
+def _told(subject: Subject, points: list[Point], *, has_report: bool) -> dict[str, bytes]:
     """The files that say what is in the hand-in."""
     settings = subject.about.settings
     failing = [point.name for point in points if point.mark == "fail"]
@@ -222,9 +235,6 @@ def _told(subject: Subject, points: list[Point]) -> dict[str, bytes]:
         step=f"{subject.step:,}",
         adapter=subject.adapter,
         base_note=subject.base_note,
+        report="\n| why that checkpoint, on one page | `report.html` |" if has_report else "",
     )
     return {"README.md": text.encode(), "checklist.md": checklist.to_markdown(points).encode()}
-
-
-def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
