@@ -253,3 +253,11 @@ def test_a_damaged_shard_is_made_again_and_a_new_map_of_companies_is_used(tmp_pa
     (tmp_path / "posts/posts/companies.csv").write_text("username,company\nSimonHarrisTD,the government\n")
     call("posts", "import", tmp_path / "posts.csv")
     assert json.loads(shard.read_text())["company"] == "the government"
+
+
+def test_no_account_becomes_a_formula_of_a_spreadsheet(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "posts.csv").write_text(HEAD + "1,2020-01-01,3,A new law,=HYPERLINK(1)TD,,td\n")
+    call("posts", "import", tmp_path / "posts.csv")
+    doubtful = tmp_path / "posts/posts/companies-doubtful.csv"
+    assert doubtful.read_text().splitlines()[1] == "'=HYPERLINK(1)TD,td,1"
+    assert reading.read_companies(doubtful) == {"=hyperlink(1)td": "td"}

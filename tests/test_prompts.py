@@ -216,3 +216,18 @@ def test_show_names_the_next_step_of_a_project_of_posts(tmp_path: Path, call: Ca
     assert call("show", tmp_path / "shop")[1].splitlines()[-1] == f"next: decal posts plan {tmp_path / 'shop'}"
     call("posts", "plan", tmp_path / "shop")
     assert call("show", tmp_path / "shop")[1].splitlines()[-1] == f"next: decal posts media {tmp_path / 'shop'} --from PICTURES"
+
+
+def test_json_prints_the_record_of_each_shard(tmp_path: Path, call: Call) -> None:
+    write(tmp_path, ["A pizza", "A penguin"])
+    (line,) = call("posts", "plan", tmp_path / "shop", "--json")[1].splitlines()
+    assert (json.loads(line)["rows"], json.loads(line)["counts"]["planned"]) == (2, 2)
+
+
+def test_engagement_is_said_in_most_captions_and_fits(tmp_path: Path, call: Call) -> None:
+    write(tmp_path, [f"A pizza number {number * 7919} for table {number * 104729}" for number in range(30)])
+    call("posts", "plan", tmp_path / "shop", "--set", 'posts.conditions=["engagement"]')
+    said = [one.caption.endswith(" engagement") for one in plans(tmp_path)]
+    # All have the same three likes, so all are in the middle of their account; about 15 of 100 are left without a word of it.
+    assert {one.caption.rpartition(", ")[2] for one in plans(tmp_path) if one.caption.endswith(" engagement")} == {"low engagement"}
+    assert 20 <= sum(said) < 30

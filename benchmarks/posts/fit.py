@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from decal import bases
+from decal import bases, lettering
 from decal.captions import Tokenizer
 from decal.generate import generate
 from decal.language import Client
@@ -57,7 +57,8 @@ def main() -> None:
         nearest = (look(pages[kind]) @ centroids.T).argmax(axis=1)
         right = np.array([names[found] == concept for found, concept in zip(nearest, concepts, strict=True)])
         print(json.dumps({"prompt": kind, "pictures": len(right)} | share(right.reshape(len(names), -1)), sort_keys=True), flush=True)
-    sheet(pages, arguments.work / "sheet.png")
+    sheet(posts, pages, arguments.work / "sheet.png", 1)
+    sheet(posts, pages, arguments.work / "part.png", 7)
 
 
 def read() -> tuple[list[str], list[Post]]:
@@ -133,9 +134,21 @@ def share(right: NDArray[np.bool_]) -> dict[str, float]:
     return {"share": round(float(right.mean()), 3), "low": round(float(low), 3), "high": round(float(high), 3)}
 
 
-def sheet(pages: Mapping[str, NDArray[np.uint8]], path: Path) -> None:
-    """All pictures, one column a kind of prompt, one row a post; to look at, without words."""
-    Image.fromarray(np.concatenate([np.concatenate(list(page[::2]), axis=0) for page in pages.values()], axis=1)).save(path)
+def sheet(posts: Sequence[Post], pages: Mapping[str, NDArray[np.uint8]], path: Path, every: int) -> None:
+    """Posts with their pictures, a column for each kind of prompt. every: so many posts are passed over for one that is shown."""
+    side, left, top, gap = MINI.resolution, 330, 40, 8
+    shown = range(0, len(posts), every)
+    page = Image.new("RGB", (left + len(pages) * (side + gap) + 16, top + len(shown) * (side + gap) + 8), "white")
+    pen = ImageDraw.Draw(page)
+    for column, (kind, pictures) in enumerate(pages.items()):
+        x = left + column * (side + gap)
+        lettering.write(pen, (x, 12), [kind], 15, "#555b66")
+        for row, place in enumerate(shown):
+            page.paste(Image.fromarray(pictures[place]), (x, top + row * (side + gap)))
+    for row, place in enumerate(shown):
+        text = lettering.wrap(posts[place].text, 15, left - 40)
+        lettering.write(pen, (16, top + row * (side + gap) + 8), text, 15, "#1b1f27")
+    page.save(path)
 
 
 if __name__ == "__main__":

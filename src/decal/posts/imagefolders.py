@@ -6,6 +6,7 @@ A shard's pictures come into their folder in one rename, and `metadata.jsonl` is
 
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from decal import pictures, project
 from decal.grid import seen
 from decal.posts import crops
 from decal.records import Engagement, Post, PostPicture, PostPlace, PostRow, PromptPlan
+from decal.wording import printable
 
 STAGED = ".staging-"
 
@@ -118,7 +120,7 @@ def datasheet(title: str, counts: Mapping[str, int], written: Sequence[PostRow],
     dates = sorted(row.date for row in written if row.date)
 
     def listed(found: Mapping[str, int], most: int = 12) -> str:
-        told = ", ".join(f"{name or 'none'} {count:,}" for name, count in sorted(found.items(), key=lambda one: -one[1])[:most])
+        told = ", ".join(f"{_plain(name) or 'none'} {count:,}" for name, count in sorted(found.items(), key=lambda one: -one[1])[:most])
         return told + (f" and {len(found) - most:,} more" if len(found) > most else "")
 
     inside = counts.get("in the data set", 0)
@@ -139,7 +141,7 @@ def datasheet(title: str, counts: Mapping[str, int], written: Sequence[PostRow],
             "",
             "## What was left out",
             "",
-            *(f"- {count:,}: {name}" for name, count in sorted(left.items(), key=lambda one: -one[1])),
+            *(f"- {count:,}: {_plain(name)}" for name, count in sorted(left.items(), key=lambda one: -one[1])),
             "",
             "## How it was made",
             "",
@@ -153,3 +155,8 @@ def datasheet(title: str, counts: Mapping[str, int], written: Sequence[PostRow],
             "",
         ]
     )
+
+
+def _plain(text: str) -> str:
+    """A stranger's word without what Markdown would make of it."""
+    return printable(re.sub(r"[<>\[\]`|*\\]", " ", text)).strip()

@@ -98,7 +98,8 @@ def read_companies(path: Path) -> dict[str, str]:
     companies: dict[str, str] = {}
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         for number, row in enumerate(csv.reader(file), start=1):
-            cells = [cell.strip() for cell in row]
+            # The mark keeps spreadsheets from running what a stranger wrote.
+            cells = [re.sub(r"^'(?=[=+@-])", "", cell.strip()) for cell in row]
             if not any(cells) or cells[0].startswith("#") or (number == 1 and cells[0].casefold() in ("username", "account")):
                 continue
             if len(cells) < 2 or not cells[0]:

@@ -80,7 +80,7 @@ class Report:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["username", "company", "posts"])
-        writer.writerows((account, company, count) for (account, company), count in self.doubtful.most_common())
+        writer.writerows((_cell(account), _cell(company), count) for (account, company), count in self.doubtful.most_common())
         return text.getvalue()
 
     def to_json(self) -> str:
@@ -90,6 +90,11 @@ class Report:
         table |= {"rows": self.rows, "accounts": len(self.accounts), "repeats": self.repeats, "repeated_ids": self.repeated_ids}
         table["doubtful_companies"] = sum(self.doubtful.values())
         return json.dumps(table, sort_keys=True, ensure_ascii=False, indent=1)
+
+
+def _cell(text: str) -> str:
+    """A stranger's word as a cell that no spreadsheet takes for a formula; `reading.read_companies` takes the mark off again."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -136,7 +136,7 @@ def _draw(
     missing: Sequence[tuple[Post, PromptPlan, int, Cell]],
     lora: "_Lora",
     stop: Stop,
-) -> Iterator[Told | Progress]:
+) -> Iterator[Told | Progress | PostDrawing]:
     """Draw what is missing; each picture's record is appended once its file is whole."""
     if not missing:
         yield Told("  all of them are there already")
@@ -173,6 +173,7 @@ def _draw(
                 sha256=project.sha256(path),
             )
             project.append(at.posts / "drawn.jsonl", record)
+            yield record
             yield Progress("drawing", done, len(missing))
             stop_if(stop, f"{done} of {counted(len(missing), 'picture')} drawn, the same command draws the rest")
 

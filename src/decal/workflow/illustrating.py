@@ -54,9 +54,8 @@ def get_pictures(at: Project, folder: Path | None, downloader: Downloader, stop:
 
     found: Counter[str] = Counter()
     for event in shared(stage, imported, lambda one: one.sha256, make, stop, again=again):
-        if isinstance(event, Progress):
-            yield event
-        else:
+        yield event
+        if isinstance(event, Shard):
             found.update(event.counts)
     yield Told(_pictures_told(found))
 
@@ -84,6 +83,7 @@ def build_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     for event in shared(stage, imported, lambda one: inputs[one.shard], make, stop):
         if isinstance(event, Shard):
             whole.append(event)
+            yield event
             yield Progress("building", len(whole), len(imported))
     counts = sum((Counter(shard.counts) for shard in whole), Counter[str]())
     for name, count in counts.most_common(12):

@@ -45,6 +45,7 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     for done, shard in enumerate(shared(stage, imported, lambda one: _input(at, one), make, stop), start=1):
         if isinstance(shard, Shard):
             found.update(shard.counts)
+            yield shard
         yield Progress("planning", done, len(imported))
     yield Told("\n".join(plans.told(found)))
     left = len(imported) - sum(stage.whole(one.shard, _input(at, one)) is not None for one in imported)

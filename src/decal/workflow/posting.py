@@ -78,6 +78,7 @@ def import_posts(at: Project, settings: Settings, order: PostOrder, stop: Stop) 
             sides.add(posts)
             report.add(posts)
             shards.append(shard)
+            yield shard
             if len(shards) % 10 == 0:
                 yield Progress(f"reading posts, {report.rows:,} so far")
             stop_if(stop, f"{counted(report.rows, 'row')} read, the same command goes on")

@@ -17,8 +17,8 @@ from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.training import train
 
 SAMPLE_POSTS = Path(__file__).parents[1] / "mini" / "posts"
-# A quarter of what the preset takes: the style is there, and more steps on 28 pictures cost the things their shapes.
-STEPS = 75
+# Half of what the preset takes: with a quarter the style is there and things are still without detail (LOG.md, posts).
+STEPS = 150
 
 
 def demo_posts(folder: Path, stop: Stop) -> Iterator[Event]:
