@@ -47,6 +47,12 @@ def test_the_settings_of_a_run_come_back_from_the_toml_that_is_packed(tmp_path: 
     assert resolve(read(tmp_path / "decal.toml"), 1) == settings
 
 
+def test_pages_of_a_sheet_come_in_their_order(tmp_path: Path) -> None:
+    for name in ("compare-10.png", "compare-2.png", "compare.png", "worst.png"):
+        (tmp_path / name).touch()
+    assert [path.name for path in parcel.pages(tmp_path, "compare")] == ["compare.png", "compare-2.png", "compare-10.png"]
+
+
 def test_places_of_this_machine_get_other_names_the_longest_first() -> None:
     places = {"/home/ann": "~", "/home/ann/fox": "."}
     assert parcel.without_places(b"/home/ann/fox/a.png /home/ann/b /home/anna", places) == b"./a.png ~/b /home/anna"

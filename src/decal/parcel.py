@@ -118,6 +118,11 @@ def add_drawn(staged: Path, run: Run, drawn: Sequence[Generation], sheets: Itera
         _copy(path, there / path.relative_to(run.folder))
 
 
+def pages(sheets: Path, kind: str) -> list[Path]:
+    """The pages of a sheet in their order: compare.png, compare-2.png, ..., compare-10.png."""
+    return sorted(sheets.glob(f"{kind}*.png"), key=lambda path: (len(path.stem), path.stem))
+
+
 def runs_folder(staged: Path, run: Run) -> Path:
     """Where the run lies in the folder."""
     return staged / "runs" / run.name

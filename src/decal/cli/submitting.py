@@ -21,4 +21,4 @@ def submit(
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.submit(at, settings, workflow.Choice(run), checkpoint, out, STOP), json)
-    say_next(f"unzip {quote(str(out or folder / 'hand-in.zip'))} -d hand-in  and read its README.md", json)
+    say_next(f"unzip {quote(str(out or folder / 'hand-in.zip'))} -d hand-in  and read hand-in/README.md", json)

@@ -112,7 +112,7 @@ def _subject(run: Run, resolved: Resolved, kept: Checkpoint, picked: checklist.C
     cells = [one.cell for one in drawn]
     captions, ignored = trained_words(run, resolved)
     near = grid.nearest(dict.fromkeys(cell.prompt for cell in cells), captions, ignored)
-    told = [(path, what) for kind, what in SHEETS.items() for path in sorted(run.sheets.glob(f"{kind}*.png"))]
+    told = [(path, what) for kind, what in SHEETS.items() for path in parcel.pages(run.sheets, kind)]
     return Subject(
         run=run.name,
         about=about,
