@@ -283,7 +283,10 @@ def main() -> None:
             pass
         checked = workflow.complete(at, settings, checked)
     looked_seconds = time.process_time() - cpu - quick_seconds
-    named = {(one.check, one.file) for one in checked.findings}
+    # Of pictures that share something, one finding names all, the first of them as its file.
+    faulty = {file for _, files in planted.values() for file in files}
+    named = {(one.check, file) for one in checked.findings for file in (one.file, *(name for name in faulty if name in one.reason))}
+    named -= {(one.check, one.file) for one in checked.findings if one.file not in faulty and any(name in one.reason for name in faulty)}
     result: dict[str, Any] = {"pictures": len(checked.listing.files), "cpu_seconds": round(quick_seconds, 1)}
     result |= {"closer_cpu_seconds": round(looked_seconds, 1), "reader": reading.is_installed(), "planted": {}, "false_alarms": {}}
     print(f"{'fault':26} {'check':18} found  clean named")

@@ -170,6 +170,16 @@ def candidates_sheet(rows: Sequence[tuple[str, Mapping[int, Path]]], cells: Sequ
     return _page(measure, [_title(measure, title, facts), _table(measure, [_Head(str(number), "") for number in numbers], table)])
 
 
+def words_sheet(
+    rows: Sequence[tuple[str, Sequence[Path | None]]], words: Sequence[str], cells: Sequence[Cell], *, title: str, base: str
+) -> Image.Image:
+    """One row a subject, one column a word that was put before it. rows: each label with its files by column."""
+    table = [_Row(label, "", list(files), is_first=True) for label, files in rows]
+    measure = _measure(cells[0], len(words), len(rows))
+    facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
+    return _page(measure, [_title(measure, title, facts), _table(measure, [_Head(word, "") for word in words], table)])
+
+
 def posts_sheet(rows: Sequence[tuple[str, str, Sequence[Path | None]]], cells: Sequence[Cell], *, title: str, base: str) -> Image.Image:
     """One row a post: its text, under it in quiet letters what was made of it, and its candidates under their numbers.
 

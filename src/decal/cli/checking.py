@@ -28,19 +28,20 @@ def check(
     fix: Annotated[bool, typer.Option("--fix", help="Mend what needs no judgement; pictures are moved at most, never changed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what --fix would mend, and change nothing.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take the newest change back; once more takes back the one before.")] = False,
+    keyword: Annotated[bool, typer.Option("--keyword", help="Draw what the base makes of the keyword, beside invented words.")] = False,
     json: Json = False,
 ) -> None:
     """Say what is wrong with the pictures and captions; exit code 3 where there are errors."""
     from decal import workflow
     from decal.project import Project, open_project
 
-    if undo + (fix or dry_run) + sheet > 1 or (undo and look is not None):
-        raise SettingsError("--undo, --fix and --sheet are done one at a time.\nCall decal check once for each.")
+    if undo + (fix or dry_run) + sheet + keyword > 1:
+        raise SettingsError("--undo, --fix, --sheet and --keyword are done one at a time.\nCall decal check once for each.")
     if not Project(Path(folder)).settings.is_file() and (folder.startswith("hf:") or Path(folder).exists()):
-        if undo or fix or dry_run:
+        if undo or fix or dry_run or keyword:
             raise SettingsError(
                 f"{folder} is no project, so nothing is changed there.\n"
-                f"Make one of it with  decal new my-project --from {quote(folder)}  and mend that."
+                f"Make one of it with  decal new my-project --from {quote(folder)}  and call again there."
             )
         _check_guest(folder, changes, sheet=sheet, json=json)
         return
@@ -48,6 +49,8 @@ def check(
     settings = workflow.settings_of(at, changes)
     if undo:
         print(f"taken back: {printable(workflow.undo_edit(at))}")
+    elif keyword:
+        show_work(at.folder, changes, lambda here, now: workflow.draw_keyword(here, now, STOP), json)
     elif fix or dry_run:
         _show_plan(workflow.fix(at, settings, is_dry=not fix or dry_run), at, is_dry=not fix or dry_run, json=json)
     else:

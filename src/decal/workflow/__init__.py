@@ -26,6 +26,7 @@ from decal.workflow.everything import doctor, run
 from decal.workflow.exchange import export_adapter, import_adapter
 from decal.workflow.finished import Finished, take_in
 from decal.workflow.illustrating import build_posts, get_pictures
+from decal.workflow.meaning import draw_keyword
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.rehearsal import rehearse
@@ -61,6 +62,7 @@ __all__ = [
     "draw_candidates",
     "draw_findings",
     "draw_grid",
+    "draw_keyword",
     "draw_posts",
     "edit",
     "export_adapter",
