@@ -146,14 +146,9 @@ def main() -> None:
     given.run.mkdir(parents=True, exist_ok=True)
     rows = read_rows(given.data / "rows.jsonl")
     launch(partial(make_pairs, run=given.run, folder=given.base, rows=rows, count=given.pairs), given.workers)
-    plan = Plan(
-        given.run,
-        steps=given.steps,
-        decay=given.steps // 2 if given.decay is None else given.decay,
-        rate=3e-4,
-        batch=given.batch,
-        ema=0.998,
-    )
+    decay = given.steps // 2 if given.decay is None else given.decay
+    # An average as long as that of the base would still hold the base's weights at the end of so short a run.
+    plan = Plan(given.run, steps=given.steps, decay=decay, rate=5e-4, batch=given.batch, warm_up=100, ema=0.99)
     if given.steps:
         launch(partial(train, plan=plan, folder=given.base, rows=rows), given.workers)
 
