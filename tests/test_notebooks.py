@@ -91,6 +91,14 @@ def test_a_notebook_runs_with_this_python_in_its_folder_and_a_failing_cell_is_na
 
 
 @pytest.mark.slow
+def test_what_a_cell_prints_bit_by_bit_is_one_output(tmp_path: Path) -> None:
+    execution = Execution("a.ipynb", to_bytes([code("import time\nfor i in range(4): print(i, flush=True); time.sleep(0.4)")]))
+    list(execution.run(tmp_path, lambda: False))
+    [output] = json.loads(execution.data)["cells"][0]["outputs"]
+    assert "".join(output["text"]) == "0\n1\n2\n3\n"
+
+
+@pytest.mark.slow
 def test_a_notebook_stops_before_the_next_cell(tmp_path: Path) -> None:
     execution = Execution("a.ipynb", to_bytes([code("1")]))
     with pytest.raises(StoppedError):

@@ -49,8 +49,9 @@ class Execution:
         cells = self._notebook.cells
         yield Progress(f"running {self.name}", 0, len(cells))
         with tempfile.TemporaryDirectory(prefix="decal-kernel-") as apart:
+            # What a cell prints arrives in as many pieces as it happens to; joined, the same run gives the same notebook.
             client: Any = NotebookClient(
-                self._notebook, km=_kernel(apart), timeout=None, record_timing=False, startup_timeout=START_SECONDS
+                self._notebook, km=_kernel(apart), timeout=None, record_timing=False, coalesce_streams=True, startup_timeout=START_SECONDS
             )
             try:
                 with client.setup_kernel(cwd=str(folder), env=_environment(apart), cleanup_kc=True, stdout=DEVNULL, stderr=DEVNULL):
