@@ -49,12 +49,36 @@ def test_one_photograph_among_stickers_is_drawn_unlike_them() -> None:
     assert [one.file for one in seen.other_style(files, np.asarray(style, np.float64))] == ["cat.jpg"]
 
 
+def _fits(deviations: float, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Cosines of 30 pictures and captions, those of their own so many deviations above the others; 3 and 7 are swapped."""
+    fits = np.random.default_rng(seed).normal(size=(30, 30)) + deviations * np.eye(30)
+    fits[:, [3, 7]] = fits[:, [7, 3]]
+    return 0.2 + 0.02 * fits
+
+
 def test_captions_of_two_pictures_that_were_swapped_are_told() -> None:
-    fits = np.full((4, 4), 0.2) + np.diag([0.1, 0.1, 0.0, 0.0])
-    fits[2, 3] = fits[3, 2] = 0.3
-    found = [(one.file, one.reason) for one in seen.swapped(["a", "b", "c", "d"], fits)]
-    assert found == [("c", "its caption fits d better"), ("d", "its caption fits c better")]
-    assert list(seen.swapped(["a", "b"], np.full((2, 2), 0.2))) == []
+    files = [str(number) for number in range(30)]
+    found = [(one.file, one.reason) for one in seen.swapped(files, _fits(6, 0))]
+    assert found == [("3", "its caption fits 7 better"), ("7", "its caption fits 3 better")]
+
+
+def test_a_model_that_cannot_tell_captions_apart_says_nothing() -> None:
+    files = [str(number) for number in range(30)]
+    told = [one.file for seed in range(20) for one in seen.swapped(files, _fits(0.5, seed))]
+    assert told == []
+
+
+@pytest.mark.slow
+def test_a_reader_of_the_users_holds_pictures_against_captions(tmp_path: Path) -> None:
+    from test_embedders import build
+
+    model = build("clip", tmp_path / "clip")
+    at = Project(_project(tmp_path / "p", ["zorb sticker of a bar", "zorb sticker of a cup", "zorb sticker of a fox"]))
+    settings = parse({"compare": {"reader": str(model)}})
+    checked = workflow.check(at, settings)
+    list(workflow.look_closer(at, settings, checked, lambda: False))
+    assert workflow.was_looked_at(at, settings, checked)
+    assert not workflow.was_looked_at(at, parse({}), checked)
 
 
 def _kohya(folder: Path) -> Path:

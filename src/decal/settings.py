@@ -299,7 +299,8 @@ class CompareSettings(DrawSettings):
     )
     reader: str = Field(
         "",
-        description="A folder or hub id of a CLIP or SigLIP that holds pictures against their prompts; empty: the base's own pictures do.",
+        description="A folder or hub id of a CLIP or SigLIP that holds pictures against their prompts, and captions against their pictures "
+        "in decal check; empty: the base's own pictures do, and captions are not held against anything.",
     )
     fresh: bool = Field(True, description="Measure the chosen checkpoint and its neighbours again on seeds that did not choose it.")
     sweep: bool = Field(True, description="Try other guidances and strengths of the LoRA with the checkpoints that tie for the best.")

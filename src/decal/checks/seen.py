@@ -23,8 +23,10 @@ FEW = 12
 STYLE_DEVIATIONS = 4.2
 # A set drawn in one go is so much alike that its own spread is no measure.
 LEAST_SPREAD = 0.04
-# How much better, in cosine, another picture's caption must fit a picture, and its own that one.
-SWAP_MARGIN = 0.02
+# Simulated: with a model whose own captions stand 3 deviations above others, 0.0 % of 30 and 0.7 % of 100 right captions are named, and 76
+# and 71 % of swapped ones; at 4 deviations none, and 94 and 90 %. A model that tells less is not asked.
+SWAP_DEVIATIONS = 2.0
+TELLS_APART = 0.98
 
 
 def text_on(texts: Mapping[str, str]) -> Iterator[Finding]:
@@ -84,14 +86,21 @@ def other_style(files: Sequence[str], style: NDArray[np.float64]) -> Iterator[Fi
 
 
 def swapped(files: Sequence[str], fits: NDArray[np.float64]) -> Iterator[Finding]:
-    """Captions that fit another picture better, whose own fits less there. fits: [N pictures, N captions], cosines."""
-    if len(files) < 2:
+    """Captions that fit another picture better, which they fit better than its own caption does. fits: [N pictures, N captions], cosines.
+
+    Nothing is said where the model cannot tell the captions of this set apart.
+    """
+    if len(files) < FEW:
         return
     # What fits every picture, or every caption, says nothing of one.
     own = fits - fits.mean(axis=0, keepdims=True) - fits.mean(axis=1, keepdims=True)
+    right, others = np.diag(own), own[~np.eye(len(files), dtype=bool)]
+    spread = 1.4826 * float(np.median(np.abs(others - np.median(others))))
+    beaten = (own < right[None, :]).sum(axis=0) / (len(files) - 1)
+    if np.median(beaten) < TELLS_APART:
+        return
     for number, file in enumerate(files):
-        gain = own[:, number] - own[number, number]
-        better = int(gain.argmax())
-        if gain[better] > SWAP_MARGIN and own[better, number] > own[better, better]:
+        better = int(own[:, number].argmax())
+        if own[better, number] > right[number] + SWAP_DEVIATIONS * spread and own[better, number] > right[better]:
             reason = f"its caption fits {files[better]} better"
             yield finding("warning", "other_caption", file, reason, "Look at both, and give each the caption of its own.")

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -18,10 +19,12 @@ from decal.project import Project
 from decal.records import Finding, Line, Source
 from decal.settings import Settings, parse
 
+if TYPE_CHECKING:
+    from decal.viewing import Shown
+
 # So many pictures are looked at closely without being asked; it takes about half a second each.
 LOOKED_AT_UNASKED = 200
 SHEET = "check.png"
-EMBEDDER = "squeezenet"
 # Raised whenever a closer look finds something else in the same pictures.
 VERSION = 1
 
@@ -108,7 +111,7 @@ def _seen_by_networks(at: Project, settings: Settings, checked: Checked, files: 
 
     side, data = settings.data.resolution or base_preset(settings.base.model).resolution, settings.data
     shown = [Shown(at.dataset / file, checked.looks[file].sha256, Square(side, data.fit, data.ground)) for file in files]
-    viewer = Viewer(at.cache, EMBEDDER, settings.train.device)
+    viewer = Viewer(at.cache, settings.compare.embedder, settings.train.device)
     yield from viewer.fill(shown)
     looks = viewer.looks(shown)
 
@@ -118,7 +121,27 @@ def _seen_by_networks(at: Project, settings: Settings, checked: Checked, files: 
 
     known = {frozenset((pair.first, pair.second)) for pair in duplicates.pairs(checked.looks)}
     yield Progress("comparing pictures")
-    return [*seen.cropped(files, looks.content, pixels, known), *seen.other_style(files, looks.style)]
+    found = [*seen.cropped(files, looks.content, pixels, known), *seen.other_style(files, looks.style)]
+    return [*found, *(yield from _held_against_captions(at, settings, checked, shown))]
+
+
+def _held_against_captions(
+    at: Project, settings: Settings, checked: Checked, shown: Sequence["Shown"]
+) -> Generator[Event, None, list[Finding]]:
+    """What the model of `compare.reader` says of each caption and each picture; nothing where none is set."""
+    if not settings.compare.reader:
+        return []
+    from decal.viewing import Reader
+
+    captions = {row.file: row.caption for row in checked.listing.rows if row.caption and row.caption.strip()}
+    pairs = [(file, one) for one in shown if (file := one.path.relative_to(at.dataset).as_posix()) in captions]
+    reader = Reader(at.cache, settings.compare.reader, settings.train.device)
+    yield from reader.viewer.fill(one for _, one in pairs)
+    if not pairs:
+        return []
+    texts = reader.texts([captions[file] or "" for file, _ in pairs])
+    fits = reader.viewer.looks([one for _, one in pairs]).content @ texts.T
+    return list(seen.swapped([file for file, _ in pairs], fits))
 
 
 class _Read(Line):
@@ -149,8 +172,10 @@ class _Texts:
 def _memory(at: Project, settings: Settings, checked: Checked) -> Path:
     """Where the findings of a closer look at these very pictures are kept."""
     shas = sorted((file, look.sha256) for file, look in checked.looks.items())
-    how = (settings.data.ground, settings.data.fit, settings.data.resolution, EMBEDDER, reading.is_installed())
-    return at.cache / "closer" / f"{project.fingerprint(VERSION, shas, how)[:32]}.jsonl"
+    data, compare = settings.data, settings.compare
+    captions = [(row.file, row.caption) for row in checked.listing.rows] if compare.reader else []
+    how = (data.ground, data.fit, data.resolution, compare.embedder, compare.reader, reading.is_installed())
+    return at.cache / "closer" / f"{project.fingerprint(VERSION, shas, how, captions)[:32]}.jsonl"
 
 
 def _remembered(at: Project, settings: Settings, checked: Checked) -> list[Finding] | None:
