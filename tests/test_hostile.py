@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from test_sources import parquet, png, tar
+from typed import Call
 
 from decal import checks
 from decal.dataset import bring_in, scan
@@ -73,6 +74,25 @@ def test_every_malformed_picture_arrives_and_is_an_error_of_its_own(source: Call
     checked = checks.run(tmp_path / "dataset", parse({}))
     found = [finding.file for finding in checked.findings if finding.check in ("unreadable", "truncated", "huge", "extreme_ratio")]
     assert (len(scan(tmp_path / "dataset").rows), len(set(found)), len(found)) == (9, 9, 9)
+
+
+def test_every_command_that_reads_malformed_files_ends_with_a_sentence(tmp_path: Path, call: Call) -> None:
+    folder, project = as_folder(tmp_path), tmp_path / "project"
+    (folder / "good.png").write_bytes(png("red"))
+    (folder / "metadata.jsonl").write_bytes(b"\n".join([*LINES, b'{"file_name": "good.png", "text": "zorb style sticker of a fox"}']))
+    commands: list[tuple[object, ...]] = [
+        ("check", folder),
+        ("new", project, "--from", folder, "--keyword", "zorb"),
+        ("check", project, "--quick"),
+        ("check", project, "--fix"),
+        ("caption", project),
+        ("train", project, "--set", "train.steps=1"),
+        ("export", project, "--dataset", tmp_path / "out", "--as", "kohya"),
+    ]
+    outcomes = [call(*words) for words in commands]
+    assert [code for code, _, _ in outcomes] == [3, 0, 3, 0, 0, 3, 0]
+    assert all(out.strip() or err.strip() for _, out, err in outcomes)
+    assert (tmp_path / "project" / "left_out" / "0.png").is_file()
 
 
 def test_every_malformed_line_arrives_from_a_folder_a_table_a_zip_and_a_tar(tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ def test_lines_of_one_picture_and_of_its_copies_are_joined(tmp_path: Path) -> No
     assert not (folder / "dataset" / "a (1).png").exists()
 
 
+def test_a_copy_that_is_left_out_is_told_once(tmp_path: Path) -> None:
+    folder = _project(tmp_path, [_row("a (1).png", ""), _row("a.png", f"{GOOD} fox")], {"a.png": 0, "a (1).png": 0})
+    assert [(mend.file, mend.what) for mend in _mend(folder).mends] == [("a (1).png", "left out: the same picture as a.png")]
+    assert _lines(folder) == [_row("a.png", f"{GOOD} fox")]
+
+
 def test_pictures_that_cannot_be_used_are_left_out_with_their_lines(tmp_path: Path) -> None:
     folder = _project(tmp_path, [_row("a.png", f"{GOOD} fox"), _row("b.png", f"{GOOD} cat")], {"a.png": 0, "b.png": 1})
     (folder / "dataset" / "b.png").write_bytes(b"<html>")

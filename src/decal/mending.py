@@ -142,6 +142,7 @@ def _joined(lines: Iterable[_Line], leave: Mapping[str, tuple[str, str | None]])
     """One line for each picture, with the captions of all its lines and of pictures that are the same."""
     mends: list[Mend] = []
     first: dict[str, _Line] = {}
+    adopted: list[_Line] = []
     for line in lines:
         if line.row is None or line.is_dropped:
             continue
@@ -154,6 +155,7 @@ def _joined(lines: Iterable[_Line], leave: Mapping[str, tuple[str, str | None]])
             first[file] = line
             if stands_for is not None:
                 # The picture that stays has no line of its own yet.
+                adopted.append(line)
                 _rewrite(line, {"file_name": file})
             continue
         known = first[file]
@@ -161,7 +163,8 @@ def _joined(lines: Iterable[_Line], leave: Mapping[str, tuple[str, str | None]])
         new = [text for text in line.captions if text not in known.captions and text.strip()]
         if new:
             _put(known, [*(text for text in known.captions if text.strip()), *new])
-        if stands_for is None:
+        # Of a copy that is left out, that is what is told.
+        if stands_for is None and known not in adopted:
             mends.append(Mend(file, "its lines were joined" + (f", now with {counted(len(known.captions), 'caption')}" if new else "")))
     return mends
 

@@ -40,7 +40,7 @@ def repeated_row(rows: Sequence[Row]) -> Iterator[Finding]:
 
 def caption_there(rows: Sequence[Row]) -> Iterator[Finding]:
     """Rows without a caption, or with an empty one."""
-    remedy = "decal caption  takes captions from .txt files and file names; or add one by hand."
+    remedy = "decal caption  takes captions from .txt files and file names, with --by local from what is to be seen; or add one by hand."
     for row in rows:
         if row.caption is None:
             yield finding("error", "no_caption", row.file, "has no caption", remedy, row.line)

@@ -251,4 +251,7 @@ def _fill(at: "Project", settings: "Settings", *, adds_keyword: bool, json: bool
         print(f"{counted(len(captioned.written), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
         if left := captioned.without:
             print(f"{counted(len(left), 'picture')} still without: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}")
-            print(f'  nothing is known of them that the template needs; write their "text" into {at.dataset / "metadata.jsonl"}')
+            print(
+                "  nothing is known of them that the template needs; --by local or --by endpoint looks at them, "
+                f'or write their "text" into {at.dataset / "metadata.jsonl"}'
+            )
