@@ -4,7 +4,8 @@
 
 `concepts.jsonl` has two invented posts for each thing. SqueezeNet's content vectors of pictures drawn from the thing's own name (seeds that
 are used for nothing else) give a centroid for each of the 20 things; a picture counts as right where the nearest centroid is that of the
-thing its post is about, so chance is 1 in 20. `name` is what the base can reach at best. Intervals resample whole things, 10,000 times.
+thing its post is about, so chance is 1 in 20. `name` is what the base can reach at best; a writer that names the thing in the same words
+gets the same pictures, so its share is that of the posts whose thing it finds. Intervals resample whole things, 10,000 times.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.training import train
 
 SAMPLE_POSTS = Path(__file__).parents[1] / "mini" / "posts"
-# Half of what the preset takes: with a quarter the style is there and things are still without detail (LOG.md, posts).
+# Half of what the preset takes, so that it ends within ten minutes on two cores that others use too; LOG.md, posts.
 STEPS = 150
 
 
