@@ -103,7 +103,8 @@ def load(path: Path) -> State:
             about = json.loads(file.metadata()["decal_state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         counts = int(about["step"]), int(about["unfit"])
-        return State(*counts, tensors, about["scaler"], about["numbers"], about["group"], about["optimizer"])
+        # States written before there were other optimizers hold AdamW's moments and nothing else.
+        return State(*counts, tensors, about["scaler"], about.get("numbers", {}), about.get("group", {}), about.get("optimizer", "AdamW"))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as problem:
         raise ProjectError(
             f"{path} cannot be read ({problem}).\nDelete it to go on from the checkpoint before, or begin anew with --new-run."
