@@ -12,7 +12,7 @@ from evidence import Made, world
 from safetensors.torch import load_file, save_file
 from typed import Call
 
-from decal import axes, project, runs, workflow
+from decal import axes, judging, project, runs, workflow
 from decal.compare.racing import race
 from decal.compare.verdict import judge
 from decal.errors import SettingsError, StoppedError
@@ -177,13 +177,12 @@ def test_pictures_that_are_all_equal_keep_nothing() -> None:
     assert verdict.reason.startswith("Keep none: no checkpoint is nearer to your style than the base is.")
 
 
-def test_other_guidances_and_strengths_are_tried(compared: Path) -> None:
-    verdict = project.read_record(run_of(compared).verdict, Verdict)
-    assert verdict is not None
-    if verdict.checkpoint is None:
-        pytest.skip("the random model has no best checkpoint")
-    mine = [(trial.guidance, trial.strength) for trial in verdict.trials if trial.checkpoint == verdict.checkpoint]
-    assert mine == [(7.5, 1.0), (2.0, 1.0), (7.5, 0.5)]
+def test_each_checkpoint_is_tried_at_each_guidance_and_strength_but_not_at_both(compared: Path) -> None:
+    at = Project(compared)
+    table = judging.bench(at, run_of(compared), "squeezenet").sweep_table([2, 4], [7.5, 2.0], [1.0, 0.5])
+    tried = [setting for step in (2, 4) for setting in ((step, 7.5, 1.0), (step, 2.0, 1.0), (step, 7.5, 0.5))]
+    assert list(table.made_with.values()) == tried
+    assert not set(table.made_with) & {2, 4, 6}
 
 
 def test_grid_takes_the_checkpoint_of_the_verdict(again: Path, call: Call) -> None:

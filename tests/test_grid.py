@@ -77,7 +77,7 @@ def test_a_prompt_file_that_is_missing_empty_or_repeats_itself_is_refused(tmp_pa
 
 def test_checkpoints_are_outermost_and_the_base_comes_first() -> None:
     cells = compare_cells(["a fox", "a bear"], [200, 100], COMPARE, 64)
-    expected = [(checkpoint, prompt, 3.0, 0) for checkpoint in (0, 100, 200) for prompt in ("a fox", "a bear")]
+    expected = [(checkpoint, prompt, 3.0, seed) for checkpoint in (0, 100, 200) for prompt in ("a fox", "a bear") for seed in (0, 1)]
     assert [(cell.checkpoint, cell.prompt, cell.guidance, cell.seed) for cell in cells] == expected
 
 
@@ -89,7 +89,7 @@ def test_ten_prompts_and_three_guidance_scales_make_thirty_different_cells() -> 
 
 def test_cells_of_both_sheets_carry_the_drawing_settings_of_their_section() -> None:
     drawing = {"steps": 9, "sampler": "euler", "negative": "text"}
-    compared = compare_cells(["a fox"], [], ResolvedCompare(guidance=2.0, **drawing), 96)
+    compared = compare_cells(["a fox"], [], ResolvedCompare(guidance=2.0, seeds=(0,), **drawing), 96)
     gridded = grid_cells(["a fox"], 7, ResolvedGrid(guidance=(2.0,), lora_strength=(0.5,), **drawing), 96)
     shared = {"prompt": "a fox", "guidance": 2.0, "seed": 0, "width_px": 96, "height_px": 96, **drawing}
     assert compared == [Cell.model_validate({**shared, "checkpoint": 0})]

@@ -236,6 +236,7 @@ def test_what_was_not_measured_is_skipped_with_the_reason() -> None:
     assert skipped == {
         "text": "the pictures were not read for text",
         "drift": "no prompts without the keyword were drawn",
+        "recital": "no training captions were drawn",
         "held-out loss": "no held-out loss was measured",
     }
 
