@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from drawings import Drawing, Gallery
 from numpy.typing import NDArray
+from regrets import ACCEPTABLE, mean_cosine, regret
 
 from decal.compare.racing import ROUNDS, Race
 from decal.compare.racing import race as run_race
@@ -146,20 +147,8 @@ def simulate(gallery: Gallery, pair: tuple[str, str], pictures: int, table: tupl
     return Trained(evidence, how.quality)
 
 
-def regret(quality: NDArray[np.float64], chosen: int) -> float:
-    """What is lost by a choice, 0..1. chosen: from 0."""
-    return float((quality.max() - quality[chosen]) / (quality.max() - quality.min()))
-
-
-def mean_cosine(evidence: Evidence, references: Looks, checkpoints: Sequence[int]) -> int:
-    """The checkpoint whose pictures are most like some pictures on average, as CLIP-I and DINO-I have it; from 0."""
-    cosines = [np.nanmean(evidence.drawn[checkpoint].content @ references.content.mean(axis=0)) for checkpoint in checkpoints]
-    return int(np.argmax(cosines))
-
-
 TABLES = ((8, 2), (16, 1), (32, 1), (32, 2))
 SIZES = (20, 30, 50)
-ACCEPTABLE = 0.05
 
 
 def choices(trained: Trained, table: tuple[int, int]) -> dict[str, tuple[float, str]]:

@@ -1,0 +1,144 @@
+"""How well the verdict names the checkpoint to keep, on real trainings of the embedded base.
+
+    python benchmarks/selection/real.py draw WORK [--style STYLE] [--recipe NAME]
+    python benchmarks/selection/real.py judge WORK [--style STYLE]
+
+draw trains and draws what is not there yet; judge prints tables of what is, and writes them as WORK/STYLES.txt and, number by number, as
+WORK/STYLES.jsonl. README.md has the plan, which was written before any result was seen.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from plan import DEVELOPMENT, RECIPES, SEEDS, TESTS, Training, pictures, trainings
+from regrets import ACCEPTABLE, Numbers, differs, mean_over_styles, regret
+from trained import draw, is_whole, train
+from verdicts import BASELINES, Judged, judged
+
+from decal import project
+from decal.project import Project
+
+RULES = ("verdict", "earliest", *BASELINES, "best on what is seen")
+
+
+def main() -> None:
+    """Train, draw, judge, and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("draw", "judge"))
+    parser.add_argument("work", type=Path, help="folder that keeps what was trained and drawn")
+    names = [recipe.name for recipe in RECIPES]
+    parser.add_argument("--style", action="append", choices=(*TESTS, DEVELOPMENT), help="the three test styles where left out")
+    parser.add_argument("--recipe", action="append", choices=names, help="all of them where left out")
+    given = parser.parse_args()
+    styles, recipes = given.style or TESTS, given.recipe or names
+    if given.what == "draw":
+        for name in recipes:
+            for style in styles:
+                _draw(given.work, style, name)
+        return
+    found = [
+        judged(training, Project(given.work / training.name), pictures(training.style, given.work))
+        for style in styles
+        for training in _plan(given.work, style)
+        if training.recipe.name in recipes and is_whole(training, Project(given.work / training.name))
+    ]
+    told = "\n".join(table(found))
+    print(told)
+    at = given.work / "-".join(styles)
+    project.write_text(at.with_suffix(".txt"), told + "\n")
+    project.write_text(at.with_suffix(".jsonl"), "".join(json.dumps(line, sort_keys=True) + "\n" for line in map(record, found)))
+
+
+def table(found: Sequence[Judged]) -> Iterator[str]:
+    """Every training, then what each rule loses."""
+    yield from _trainings(found)
+    unseen = [(one, one.by_seeds(SEEDS[1:])) for one in found]
+    both = [(one, one.by_seeds(SEEDS)) for one in found]
+    sure = [(one, quality) for one, quality in both if differs(one.quality.mean(axis=2))]
+    yield from ("", f"Quality on seed {SEEDS[1]}, which no rule saw, {len(found)} trainings")
+    yield from _rules(unseen, RULES)
+    yield from ("", "Quality on both seeds, of which the rules saw the first")
+    yield from _rules(both, RULES)
+    yield from ("", f"The same, of {len(sure)} trainings whose checkpoints differ by more than chance")
+    yield from _rules(sure, RULES)
+    yield from ("", "Verdict and quality on both seeds")
+    yield from _rules(both, ("verdict, both seeds", "last", "lowest held-out loss"))
+
+
+def record(one: Judged) -> dict[str, object]:
+    """One training in numbers."""
+    return {
+        "training": one.training.name,
+        "steps": one.steps,
+        "quality": one.quality.mean(axis=1).round(5).tolist(),
+        "base": one.base.mean(axis=0).round(5).tolist(),
+        "choices": {rule: None if place is None else one.steps[place] for rule, place in one.choices.items()},
+        "verdicts": {str(len(seeds)): verdict.model_dump(mode="json") for seeds, verdict in one.verdicts.items()},
+    }
+
+
+def _trainings(found: Sequence[Judged]) -> Iterator[str]:
+    yield f"{'training':34} {'best':>5} {'verdict':>8} {'regret':>7}  {'outcome':10} {'best is':9} {'quality of base, first .. last'}"
+    places: Counter[str] = Counter()
+    for one in found:
+        quality, verdict = one.by_seeds(SEEDS), one.verdicts[SEEDS[:1]]
+        best = one.steps[int(quality.argmax())]
+        place = next(standing.place for standing in verdict.standings if standing.checkpoint == best)
+        places[f"{verdict.outcome}: the best is {place}"] += 1
+        lost = _lost(quality, one.choices["verdict"])
+        shown = " ".join(f"{value:.3f}" for value in (one.base.mean(), *quality))
+        yield f"{one.training.name:34} {best:5} {verdict.checkpoint or 'none':>8} {lost:7.2f}  {verdict.outcome:10} {place:9} {shown}"
+    yield from ("", *(f"{count:3} {what}" for what, count in places.most_common()))
+
+
+def _rules(found: Sequence[tuple[Judged, Numbers]], rules: Sequence[str]) -> Iterator[str]:
+    """What each rule loses, and how much less the first of them does. found: trainings with the quality that counts, [C]."""
+    if not found:
+        return
+    styles = list(dict.fromkeys(one.training.style for one, _ in found))
+    yield f"  {'':26} {'mean regret':25} {'acceptable':>10}  {'less the verdict':26} {'by style'}"
+    first = [_lost(quality, one.choices[rules[0]]) for one, quality in found]
+    for rule in (*rules, "blind"):
+        if rule == "blind":
+            lost = [float(np.mean([regret(quality, place) for place in range(len(quality))])) for _, quality in found]
+        else:
+            lost = [_lost(quality, one.choices[rule]) for one, quality in found]
+        by_style, gaps = _grouped(found, lost), _grouped(found, np.subtract(lost, first).tolist())
+        told = "  ".join(f"{style} {np.mean(by_style[style]):.1%}" for style in styles)
+        gap = "" if rule == rules[0] else str(mean_over_styles(gaps))
+        yield f"  {rule:26} {mean_over_styles(by_style)}  {np.mean(np.array(lost) <= ACCEPTABLE):10.0%}  {gap:26} {told}"
+
+
+def _grouped(found: Sequence[tuple[Judged, Numbers]], values: Sequence[float]) -> dict[str, list[float]]:
+    grouped: dict[str, list[float]] = {}
+    for (one, _), value in zip(found, values, strict=True):
+        grouped.setdefault(one.training.style, []).append(value)
+    return grouped
+
+
+def _lost(quality: Numbers, place: int | None) -> float:
+    """The regret of a choice; of none, the worst."""
+    return 1.0 if place is None else regret(quality, place)
+
+
+def _plan(work: Path, style: str) -> list[Training]:
+    return trainings(style, list(pictures(style, work)))
+
+
+def _draw(work: Path, style: str, recipe: str) -> None:
+    """Train one and draw with it."""
+    began, plan = time.process_time(), _plan(work, style)
+    training = next(one for one in plan if one.recipe.name == recipe)
+    at = train(training, pictures(style, work), work)
+    others = [Project(work / one.name) for one in plan if one.name != training.name]
+    draw(training, at, [other for other in others if other.runs()])
+    print(f"{training.name}: {time.process_time() - began:.0f} CPU seconds", flush=True)
+
+
+if __name__ == "__main__":
+    main()

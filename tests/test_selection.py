@@ -1,0 +1,45 @@
+"""What is said of the verdict is computed rightly: the arithmetic of benchmarks/selection."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "selection"))
+
+from oracle import nearness
+from regrets import mean_over_styles, regret
+
+
+def _discs(*places: int) -> NDArray[np.uint8]:
+    """A black disc on white, so far from the left edge."""
+    down, across = np.mgrid[:128, :128]
+    return (
+        np.stack([np.where(np.hypot(down - 64, across - place) < 20, 0, 255) for place in places])[..., None].repeat(3, 3).astype(np.uint8)
+    )
+
+
+def test_regret_is_the_share_of_the_range_that_a_choice_loses() -> None:
+    quality = np.array([0.2, 0.6, 0.5])  # the best .6, the worst .2, so a tenth is a quarter of the range
+    assert [regret(quality, chosen) for chosen in range(3)] == pytest.approx([1.0, 0.0, 0.25])
+
+
+def test_an_interval_over_styles_is_as_wide_as_styles_differ() -> None:
+    # Trainings on a style lose the same: only which styles are drawn can move the mean, between the least and the most.
+    mean = mean_over_styles({"one": [0.1] * 7, "two": [0.2] * 7, "three": [0.3] * 7})
+    assert (mean.value, mean.low, mean.high) == pytest.approx((0.2, 0.1, 0.3))
+
+
+def test_one_style_alone_still_has_the_spread_of_its_trainings() -> None:
+    mean = mean_over_styles({"one": [0.0, 1.0] * 50})
+    # The standard error of a mean of 100 zeros and ones is .05, and 95 % lie within 1.96 of them.
+    assert (mean.low, mean.high) == pytest.approx((0.4, 0.6), abs=0.011)
+
+
+def test_a_picture_is_nearest_to_itself_wherever_it_lies() -> None:
+    near = nearness(_discs(64, 72, 100), _discs(64, 64, 64))
+    assert near[0] == pytest.approx(1)
+    assert near[1] > 0.9
+    assert near[2] < 0.5
