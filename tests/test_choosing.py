@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evidence import Made, world
+from evidence import Made, gone, world
 from safetensors.torch import load_file, save_file
 from typed import Call
 
@@ -183,6 +183,15 @@ def test_each_checkpoint_is_tried_at_each_guidance_and_strength_but_not_at_both(
     tried = [setting for step in (2, 4) for setting in ((step, 7.5, 1.0), (step, 2.0, 1.0), (step, 7.5, 0.5))]
     assert list(table.made_with.values()) == tried
     assert not set(table.made_with) & {2, 4, 6}
+
+
+def test_a_strength_whose_pictures_cannot_be_used_is_left_out() -> None:
+    made_with = {-3: (200, 3.0, 1.0), -2: (200, 6.0, 1.0), -1: (200, 3.0, 2.0)}
+    evidence = world(dict.fromkeys(made_with, Made(style=0.9)), prompts=8)
+    lost = np.ones((8, 2), bool)
+    evidence = replace(evidence, drawn={**evidence.drawn, -1: gone(evidence.drawn[-1], lost)}, broken={-1: lost})
+    table = judging.Table(evidence.prompts, (0,), (0, 1), tuple(made_with), made_with)
+    assert [(trial.guidance, trial.strength) for trial in judging.trials(evidence, table)] == [(3.0, 1.0), (6.0, 1.0)]
 
 
 def test_grid_takes_the_checkpoint_of_the_verdict(again: Path, call: Call) -> None:

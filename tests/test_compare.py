@@ -253,6 +253,13 @@ def test_fresh_seeds_tell_when_the_choice_was_luck() -> None:
     assert "less than step 100: the choice was luck" in lost.reason
 
 
+def test_a_broken_neighbour_is_not_measured_again() -> None:
+    verdict, fresh = judged(world(CLEAR)), world(CLEAR, seed=9)
+    lost = np.ones((32, 2), bool)
+    fresh = dataclasses.replace(fresh, drawn={**fresh.drawn, 300: gone(fresh.drawn[300], lost)}, broken={300: lost})
+    assert [one.checkpoint for one in confirm(verdict, fresh, resamples=200).fresh] == [100, 200]
+
+
 def test_the_table_has_one_aligned_line_a_checkpoint() -> None:
     lines = telling.table(judged(world(CLEAR)))
     assert len(lines) == 4

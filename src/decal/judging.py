@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from decal import project, runs, suite
 from decal.compare import telling
 from decal.compare.contest import enter, gap, interval
-from decal.compare.racing import ROUNDS, Race, Round, race
+from decal.compare.racing import ROUNDS, Race, Round, is_broken, race
 from decal.compare.verdict import MATERIAL, judge
 from decal.errors import DataError, ProjectError
 from decal.events import Progress
@@ -270,13 +270,19 @@ def _all_changed(shown: Sequence[Shown | None], change: Change) -> list[Shown | 
     return [None if one is None else Shown(one.path, one.sha256, one.square, change) for one in shown]
 
 
-def trials(case: Bench, evidence: Evidence, table: Table) -> tuple[Trial, ...]:
-    """What checkpoints are worth at other guidances and strengths. evidence: of a `sweep_table`."""
-    contest = enter(evidence, table.checkpoints)
+def trials(evidence: Evidence, table: Table) -> tuple[Trial, ...]:
+    """What checkpoints are worth at other guidances and strengths; nothing of those whose pictures cannot be used.
+
+    evidence: of a `sweep_table`.
+    """
+    contest = enter(evidence, [number for number in table.checkpoints if not is_broken(evidence, number)])
     utilities, found = contest.utilities(), []
     for row, number in enumerate(contest.checkpoints):
         step, guidance, strength = table.made_with[number]
-        usual = min(row for row, one in enumerate(contest.checkpoints) if table.made_with[one][0] == step)
+        first = min(one for one in table.checkpoints if table.made_with[one][0] == step)
+        if first not in contest.checkpoints or not np.isfinite(utilities[row, 0]):
+            continue
+        usual = contest.checkpoints.index(first)
         low, high = interval(utilities[row])
         scaled = {name: float(values[row, 0]) for name, values in contest.scaled.items()}
         found.append(
@@ -299,7 +305,7 @@ def trials(case: Bench, evidence: Evidence, table: Table) -> tuple[Trial, ...]:
 
 def advised(verdict: Verdict, tried: Sequence[Trial], of: Suite) -> Verdict:
     """The verdict with what was tried, and what to draw the chosen checkpoint with: what is surely better, or else the usual."""
-    mine = [trial for trial in tried if trial.checkpoint == verdict.checkpoint and np.isfinite(trial.utility)]
+    mine = [trial for trial in tried if trial.checkpoint == verdict.checkpoint]
     better = [trial for trial in mine if trial.better is not None and trial.better.low > 0 and not trial.complaints]
     best = max(better, key=lambda trial: trial.utility, default=None)
     # What the usual setting is blamed for as well is no reason against another guidance.

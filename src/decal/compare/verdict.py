@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from decal.compare import telling
 from decal.compare.confidence import confidence_set
 from decal.compare.contest import RESAMPLES, Contest, common_cells, enter, gap, interval
-from decal.compare.racing import DELTA, Dropped, Race
+from decal.compare.racing import DELTA, Dropped, Race, is_broken
 from decal.records import Fresh, Gap, Otherwise, Outcome, Place, Standing, Suspect, Verdict
 from decal.scores.adherence import MIN_PROMPTS
 from decal.scores.copying import Copying
@@ -82,12 +82,16 @@ def judge(evidence: Evidence, race: Race, *, resamples: int = RESAMPLES, seed: i
 def confirm(verdict: Verdict, evidence: Evidence, *, resamples: int = RESAMPLES, seed: int = 0) -> Verdict:
     """The verdict with the chosen checkpoint and its neighbours measured again on seeds that did not choose them.
 
-    evidence: fresh seeds of these checkpoints and of the base. The choice stays; the numbers it was made by flatter it, and these do not.
+    evidence: fresh seeds of these checkpoints and of the base; one that is broken is left out. The choice stays; the numbers it was made
+    by flatter it, and these do not.
     """
-    contest = enter(evidence, evidence.checkpoints, resamples=resamples, seed=seed)
+    whole = [checkpoint for checkpoint in evidence.checkpoints if not is_broken(evidence, checkpoint)]
+    contest = enter(evidence, whole, resamples=resamples, seed=seed)
     utilities = contest.utilities()
     fresh = []
     for row, checkpoint in enumerate(contest.checkpoints):
+        if not np.isfinite(utilities[row, 0]):
+            continue
         low, high = interval(utilities[row])
         fresh.append(Fresh(checkpoint=checkpoint, utility=float(utilities[row, 0]), low=low, high=high))
     again = verdict.model_copy(update={"fresh": tuple(fresh)})

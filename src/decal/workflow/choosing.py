@@ -141,7 +141,7 @@ def _judged(case: Bench, resolved: Resolved, stop: Stop) -> Generator[Event, Non
         swept = [verdict.checkpoint, *verdict.tied, *verdict.open][:SWEPT]
         tried = case.sweep_table(swept, _guidances(resolved), resolved.compare.lora_strengths)
         yield from draw([cell for number in tried.checkpoints for cell in tried.cells(case.suite, number)])
-        verdict = judging.advised(verdict, judging.trials(case, (yield from _looked_at(case, tried)), tried), case.suite)
+        verdict = judging.advised(verdict, judging.trials((yield from _looked_at(case, tried)), tried), case.suite)
     return verdict
 
 
