@@ -12,7 +12,7 @@ from decal.compare.confidence import confidence_set
 from decal.compare.contest import enter, gap, utility
 from decal.compare.racing import Race, Round, race
 from decal.compare.verdict import confirm, judge
-from decal.records import Standing, Verdict
+from decal.records import Gap, Standing, Verdict
 from decal.scores.evidence import Evidence
 from decal.scores.looks import Looks
 
@@ -56,6 +56,13 @@ def test_the_same_checkpoint_twice_is_a_tie_of_equals() -> None:
     verdict = judged(with_drawn(evidence, {250: evidence.drawn[200]}))
     assert (verdict.outcome, verdict.checkpoint, verdict.tied, verdict.earliest) == ("tie", 200, (250,), 200)
     assert standings(verdict)[200].best_share == standings(verdict)[250].best_share == pytest.approx(0.5)
+
+
+def test_how_far_a_tied_one_is_behind_is_not_taken_from_another() -> None:
+    evidence = world(CLEAR)
+    verdict = judged(with_drawn(evidence, {250: evidence.drawn[200]}))
+    beaten = verdict.model_copy(update={"runner_up": 300, "lead": Gap(gap=0.01, low=0.005, high=0.015, error=0.001)})
+    assert "step 250 may be as good: it is 0.00 (95 %: 0.00 to 0.00) behind." in telling.reason(beaten)
 
 
 def test_the_verdict_does_not_depend_on_the_order_of_checkpoints() -> None:

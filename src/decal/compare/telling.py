@@ -66,9 +66,11 @@ def _winner(verdict: Verdict) -> list[str]:
 
 def _tie(verdict: Verdict) -> list[str]:
     assert verdict.checkpoint is not None, "a tie has a best"
-    assert verdict.lead is not None, "a tie has two"
-    which = "it" if len(verdict.tied) == 1 else f"the nearest, step {verdict.runner_up:,},"
-    said = [f"Keep step {verdict.checkpoint:,}; {_steps(verdict.tied)} may be as good: {which} is {_told(verdict.lead)} behind."]
+    # Not the runner-up: that one may be a little behind and yet surely.
+    behind = {one.checkpoint: one.behind for one in verdict.standings if one.checkpoint in verdict.tied and one.behind is not None}
+    nearest = min(behind, key=lambda step: behind[step].gap)
+    which = "it" if len(verdict.tied) == 1 else f"the nearest, step {nearest:,},"
+    said = [f"Keep step {verdict.checkpoint:,}; {_steps(verdict.tied)} may be as good: {which} is {_told(behind[nearest])} behind."]
     if verdict.earliest != verdict.checkpoint:
         said.append(f"If you prefer less training, step {verdict.earliest:,} gives up nothing that can be noticed.")
     beaten = [standing for standing in verdict.standings if standing.place in ("beaten", "dropped")]
