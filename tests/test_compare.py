@@ -116,7 +116,8 @@ def test_none_is_kept_where_all_are_rejected() -> None:
 
 def test_a_lora_that_learnt_nothing_does_not_win() -> None:
     verdict = judged(world({100: Made(), 200: Made()}))
-    assert verdict.outcome in ("none", "undecided")
+    assert (verdict.outcome, verdict.checkpoint) == ("none", None)
+    assert [standing.place for standing in verdict.standings] == ["beaten", "beaten"]
 
 
 def test_the_only_checkpoint_is_kept_where_it_beats_the_base() -> None:

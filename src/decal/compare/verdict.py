@@ -7,7 +7,7 @@ open if it can: then more prompts are asked for, and the best guess is still nam
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,9 @@ def judge(evidence: Evidence, race: Race, *, resamples: int = RESAMPLES, seed: i
     contest = _held(evidence, race, resamples, seed)
     ranking = None if contest is None else rank(contest)
     outcome = _outcome(contest, ranking, race)
+    if outcome == "none" and ranking is not None:
+        # The best of those that the base beats is not chosen.
+        ranking = replace(ranking, places=dict.fromkeys(ranking.places, "beaten"))
     verdict = Verdict(
         outcome=outcome,
         checkpoint=None,
