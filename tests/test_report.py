@@ -1,5 +1,6 @@
 """The page that says which checkpoint to keep: well formed, whole by itself, and safe whatever its words are."""
 
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,10 +9,10 @@ from evidence import Made
 from judged import TIE, begun, judged, train
 from typed import Call
 
-from decal import project, report
+from decal import project, report, runs
 from decal.errors import ProjectError
 from decal.project import Project, Run
-from decal.records import Finding, Generation, Record, Source, Trial
+from decal.records import Finding, Generation, Record, Score, Source, Trial
 from decal.report.charts import Panel, Point, columns
 from decal.report.markup import VOID, element
 
@@ -120,6 +121,31 @@ def test_hostile_words_stay_words(tmp_path: Path) -> None:
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     assert "<script>alert('x')</script>" in page.text
     assert "\u202e" not in page.text
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_of_folders_of_this_machine_only_the_last_part_is_shown(tmp_path: Path, is_there: bool) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    folder = tmp_path / "jane" / "my-model"
+    if is_there:
+        folder.mkdir(parents=True)
+    about = runs.about(run)
+    settings = about.settings.model_dump(mode="json")
+    settings["base"]["model"] = settings["compare"]["embedder"] = settings["compare"]["reader"] = str(folder)
+    project.write_text(run.about, json.dumps(about.model_dump(mode="json") | {"settings": settings}))
+    page = report.page(at, run)
+    assert ("jane" in page, page.count("<td>my-model</td>")) == (False, 3)
+
+
+def test_the_worst_picture_has_as_many_prompts_that_fit_better_as_there_are(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    train(run, TIE)
+    verdict = judged(run, TIE, PROMPTS)
+    scores = project.read(run.scores, Score)
+    mine = [one for one in scores if (one.measure, one.checkpoint) == ("adherence", verdict.checkpoint)]
+    lowered = mine[0].model_copy(update={"value": 0.0})
+    project.write_lines(run.scores, [lowered if one == mine[0] else one for one in scores])
+    assert "7 of 7 other prompts fit it better than its own." in told(at, run).text
 
 
 def test_the_same_run_gives_the_same_bytes(tie: tuple[Project, Run]) -> None:

@@ -127,7 +127,11 @@ def base_preset(model: str) -> BasePreset:
 
 def public_name(model: str) -> str:
     """A base as it may be named in files that leave the machine: a folder by its last part only."""
-    return model if (folder := as_folder(model)) is None else folder.name
+    folder = as_folder(model)
+    if folder is None and Path(model).expanduser().is_absolute():
+        # A folder that is not there any more says as much about the machine.
+        return Path(model).name
+    return model if folder is None else folder.name
 
 
 def as_folder(model: str) -> Path | None:

@@ -189,7 +189,8 @@ def _complaint(matter: Matter, checkpoint: int, cell: Cell) -> str:
     falls = {measure: _beside_mean(matter, measure, checkpoint, cell) for measure in MEASURED}
     if adherence is not None and (style is None or falls["adherence"] <= falls["style"]):
         others = len({one.prompt for one in matter.cells}) - 1
-        better = round((1 - adherence) * (1 - CHANCE) * others)
+        # Not of the scaled value, which ends at chance.
+        better = round((1 - matter.scores["adherence", checkpoint, cell]) * others)
         return (
             f"{better} of {counted(others, 'other prompt')} fit{'s' if better == 1 else ''} it better than its own."
             if better

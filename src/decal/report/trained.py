@@ -16,6 +16,8 @@ from decal.wording import counted
 SHOWN_PICTURES = 60
 """Of more, this many are shown, evenly spaced."""
 SHOWN_FINDINGS = 12
+MAY_BE_FOLDERS = {"base.model", "caption.captioner_model", "compare.embedder", "compare.reader"}
+"""Settings that may name a folder of this machine, of which only the last part is shown."""
 POINTS = 400
 """Of the training loss; more would not be seen and make the page heavy."""
 
@@ -118,7 +120,11 @@ def training(matter: Matter) -> Markup:
 def settings(matter: Matter) -> Markup:
     """Every setting that the run was made with."""
     rows = [
-        element("tr", element("th", f"{section}.{key}", scope="row"), element("td", _value(value)))
+        element(
+            "tr",
+            element("th", f"{section}.{key}", scope="row"),
+            element("td", _value(public_name(str(value)) if value and f"{section}.{key}" in MAY_BE_FOLDERS else value)),
+        )
         for section, table in matter.about.settings.model_dump(mode="json").items()
         if not (matter.is_from_elsewhere and section == "train")
         for key, value in table.items()
