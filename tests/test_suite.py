@@ -1,5 +1,7 @@
 """What checkpoints are compared on, and what is seen in pictures."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +95,15 @@ def test_a_changed_picture_keeps_its_size(change: str) -> None:
     after = changed(picture, change)  # type: ignore[arg-type]
     assert after.size == picture.size
     assert after.tobytes() != picture.tobytes()
+
+
+def test_what_was_looked_at_is_remembered_without_torch(shapes: Path, tmp_path: Path) -> None:
+    path = min(shapes.glob("*.png"))
+    Viewer(tmp_path, "squeezenet", "cpu").looks([Shown(path, project.sha256(path), Square(32, "pad", "white"))])
+    code = (
+        "import sys; from pathlib import Path; from decal import project; from decal.viewing import Shown, Square, Viewer\n"
+        "path = Path(sys.argv[2]); shown = [Shown(path, project.sha256(path), Square(32, 'pad', 'white'))]\n"
+        "print(Viewer(Path(sys.argv[1]), 'squeezenet', 'cpu').looks(shown).is_there.all(), 'torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, tmp_path, path], capture_output=True, text=True, check=True).stdout
+    assert told == "True False\n"
