@@ -75,12 +75,20 @@ def chosen(run: Run, checkpoints: list[Checkpoint], step: int | None) -> Chosen:
         if verdict is not None and verdict.checkpoint in by_step:
             said = "best guess" if verdict.outcome == "undecided" else "choice"
             return Chosen(by_step[verdict.checkpoint], f"the {said} of the comparison; --checkpoint takes another")
+        if verdict is not None and verdict.checkpoint is not None:
+            raise SettingsError(
+                f"{run.folder}: the file of step {verdict.checkpoint:,}, which the comparison chose, is missing or damaged.\n"
+                f"Put it back, compare again with  decal compare, or take another with --checkpoint: {_listed(checkpoints)}."
+            )
         none = "nothing was compared yet" if verdict is None else "the comparison keeps none"
         return Chosen(checkpoints[-1], f"the last, for {none}; --checkpoint takes another")
     if step in by_step:
         return Chosen(by_step[step], "")
-    there = ", ".join(str(checkpoint.step) for checkpoint in checkpoints)
-    raise SettingsError(f"There is no checkpoint at step {step}.\nThere are: {there}.")
+    raise SettingsError(f"There is no checkpoint at step {step}.\nThere are: {_listed(checkpoints)}.")
+
+
+def _listed(checkpoints: Sequence[Checkpoint]) -> str:
+    return ", ".join(str(checkpoint.step) for checkpoint in checkpoints)
 
 
 def verdict_of(run: Run) -> Verdict | None:
