@@ -12,12 +12,14 @@ from evidence import Made, gone, world
 from safetensors.torch import load_file, save_file
 from typed import Call
 
-from decal import axes, judging, project, runs, workflow
+from decal import axes, exhibits, judging, project, runs, workflow
 from decal.compare.racing import race
 from decal.compare.verdict import judge
 from decal.errors import SettingsError, StoppedError
 from decal.project import Project, Run
-from decal.records import Generation, Score, Suite, Verdict
+from decal.records import Gap, Generation, Score, Suite, Verdict
+from decal.voting.ballots import Shown, ballots
+from decal.voting.box import Box
 
 QUICK = """
 [train]
@@ -105,6 +107,46 @@ def test_a_second_comparison_does_nothing(again: Path) -> None:
     after = {path: path.stat().st_mtime_ns for path in again.rglob("*") if path.is_file() and path.suffix != ".lock"}
     assert "nothing has changed since the verdict" in told
     assert after == before
+
+
+def test_votes_of_a_sitting_that_was_killed_join_at_the_next_comparison(again: Path) -> None:
+    run = run_of(again)
+    verdict = project.read_record(run.verdict, Verdict)
+    assert verdict is not None
+    near = Gap(gap=0.01, low=-0.02, high=0.04, error=0.015)
+    places = {2: "chosen", 4: "tied", 6: "beaten"}
+    standings = tuple(
+        one.model_copy(update={"utility": 0.3, "place": places[one.checkpoint], "behind": None if one.checkpoint == 2 else near})
+        for one in verdict.standings
+    )
+    tie = {"outcome": "tie", "checkpoint": 2, "earliest": 2, "tied": (4,), "open": (), "standings": standings}
+    project.write_record(run.verdict, verdict.model_copy(update=tie))
+    asked = ballots([Shown(step, "it", 0, run.folder / file, sha) for step, file, sha in pictures_of(again, 2, 4)], shuffle=0)
+    Box(run.votes, asked, shuffle=0, stop_after=None).cast(asked[0].id, "left", again=False)
+    joined, told = compare(again)
+    assert "nothing has changed since the verdict" in told
+    assert joined.people is not None
+    assert joined.people.votes == 1
+
+
+def pictures_of(folder: Path, *steps: int) -> list[tuple[int, str, str]]:
+    """A picture of each of some checkpoints: the step, the file and its hash."""
+    return [next((step, one.file, one.sha256) for one in drawn(folder) if one.cell.checkpoint == step) for step in steps]
+
+
+def test_the_worst_cells_of_an_earlier_choice_are_not_left_lying(again: Path) -> None:
+    case = judging.bench(Project(again), run_of(again), "squeezenet")
+    evidence, _, verdict = judging.of_pictures(case)
+    sheet = case.run.sheets / "worst.png"
+    sheet.write_bytes(b"of an earlier verdict")
+    assert list(exhibits.worst(case, case.drawn(), evidence, verdict.model_copy(update={"checkpoint": None}))) == []
+    assert not sheet.exists()
+
+
+def test_the_next_step_is_told_of_a_folder_with_a_backslash(again: Path, call: Call) -> None:
+    folder = again.rename(again.with_name("a\\d"))
+    code, out, _ = call("compare", folder)
+    assert (code, out.splitlines()[-1].partition(" ")[0]) == (0, "next:")
 
 
 def test_more_prompts_add_their_own_cells_and_no_others(again: Path) -> None:
@@ -201,6 +243,17 @@ def test_grid_takes_the_checkpoint_of_the_verdict(again: Path, call: Call) -> No
     code, out, _ = call("grid", again, "--set", "grid.steps=1")
     assert code == 0
     assert "run-01, step 4 (the choice of the comparison; --checkpoint takes another)" in out
+
+
+def test_another_checkpoint_does_not_stand_in_for_a_chosen_one_that_is_damaged(again: Path, call: Call) -> None:
+    run = run_of(again)
+    verdict = project.read_record(run.verdict, Verdict)
+    assert verdict is not None
+    project.write_record(run.verdict, verdict.model_copy(update={"outcome": "winner", "checkpoint": 4}))
+    (run.folder / runs.checkpoints(run)[1].file).write_bytes(b"damaged")
+    code, _, err = call("grid", again, "--set", "grid.steps=1")
+    assert code != 0
+    assert "the file of step 4, which the comparison chose, is missing or damaged" in err
 
 
 def test_grid_takes_the_last_one_where_nothing_was_compared(fresh: Path, call: Call) -> None:

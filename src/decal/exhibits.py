@@ -40,8 +40,10 @@ def pages(case: Bench, drawn: Mapping[str, Generation], verdict: Verdict) -> Ite
 
 def worst(case: Bench, drawn: Mapping[str, Generation], evidence: Evidence, verdict: Verdict) -> Iterator[Sheet]:
     """The worst cells of the chosen checkpoint, beside the base's and the reason; nothing where none is chosen."""
-    chosen = verdict.checkpoint
+    chosen, path = verdict.checkpoint, case.run.sheets / "worst.png"
     if chosen is None:
+        # A sheet of an earlier verdict would show a checkpoint that is not kept.
+        path.unlink(missing_ok=True)
         return
     fitted = scores.fit(evidence, resampled(evidence.sizes(), 200, np.random.default_rng(0)))
     there: dict[str, Numbers] = {}
@@ -67,7 +69,7 @@ def worst(case: Bench, drawn: Mapping[str, Generation], evidence: Evidence, verd
         cells.append(mine)
     title = f"{case.run.name}: the worst of step {chosen}"
     picture = sheets.rows_sheet(rows, ["base", f"step {chosen}"], cells, title=title, base=case.suite.base)
-    yield gallery.write_sheet(case.run.sheets / "worst.png", picture, len(rows))
+    yield gallery.write_sheet(path, picture, len(rows))
 
 
 def copies(case: Bench, drawn: Mapping[str, Generation], verdict: Verdict) -> Iterator[Sheet]:

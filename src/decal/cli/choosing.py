@@ -55,4 +55,4 @@ def _next(folder: Path, run: str | None) -> str:
     if verdict is None:
         return f"decal grid {quote(str(folder))}"
     where = quote(str(folder)) + (f" --run {quote(run)}" if run else "")
-    return re.sub(r"^decal (\w+)", rf"decal \1 {where}", verdict.next)
+    return re.sub(r"^decal \w+", lambda command: f"{command[0]} {where}", verdict.next)

@@ -43,14 +43,16 @@ def compare(at: Project, settings: Settings, choice: Choice, stop: Stop, only: s
         made_with = {"embedder": viewer.id, "reader": None if reader is None else reader.viewer.id}
         frozen = yield from _frozen(_Case(at, run, settings, resolved), rivals, made_with, stop)
         case, compared = Bench(at, run, frozen, viewer, reader), resolved.compare
-        knobs = (compared.fresh, compared.sweep, compared.guidances, compared.lora_strengths)
+        knobs = (compared.fresh, compared.sweep, compared.guidances, compared.lora_strengths, reading.is_installed())
         verdict = project.read_record(run.verdict, Verdict)
         if verdict is not None and verdict.made_of == case.state(case.drawn(), knobs):
             yield Told("  nothing has changed since the verdict")
         else:
-            verdict = join_votes(run, (yield from _judged(case, resolved, stop)))
+            verdict = yield from _judged(case, resolved, stop)
             verdict = verdict.model_copy(update={"made_of": case.state(case.drawn(), knobs)})
-            project.write_record(run.verdict, verdict)
+        # Votes may have been cast since, by a sitting that was killed before it joined them.
+        verdict = join_votes(run, verdict)
+        project.write_record(run.verdict, verdict)
         yield verdict
         yield from _sheets(case, verdict)
         yield told_in_report(at, run)
@@ -104,7 +106,8 @@ def _frozen(case: _Case, rivals: Sequence[Rival], made_with: Mapping[str, str | 
 def _there(at: Project, records: Sequence[Record]) -> list[Record]:
     """The pictures of a run that are still what they were. Raises DataError where no training picture is."""
     whole = [one for one in records if (at.dataset / one.file).is_file() and project.sha256(at.dataset / one.file) == one.sha256]
-    gone = [one.file for one in records if one not in whole]
+    kept = {one.file for one in whole}
+    gone = [one.file for one in records if one.file not in kept]
     if not any(one.split == "train" for one in whole):
         raise DataError(
             f"{at.dataset} holds none of the pictures that were trained on, so there is nothing to compare with.\nPut them back."
