@@ -12,7 +12,7 @@ from decal.compare.contest import enter
 from decal.compare.racing import Race
 from decal.compare.verdict import judge
 from decal.project import Project, Run
-from decal.records import Cell, Checkpoint, Generation, Record, Step, Suite, SuitePrompt, Verdict
+from decal.records import Cell, Checkpoint, Generation, Record, Rival, Step, Suite, SuitePrompt, Verdict
 from decal.settings import parse, resolve
 
 SIDE_PX = 16
@@ -66,10 +66,10 @@ def judged(run: Run, checkpoints: Mapping[int, Made], prompts: tuple[str, ...]) 
     records = [record.file for record in project.read(run.dataset, Record) if record.split == "train"]
     evidence = world(checkpoints, prompts=len(prompts), pictures=6 + len(records))
     evidence = dataclasses.replace(evidence, prompts=prompts, files=tuple(records))
-    frozen = _frozen(prompts, evidence.seeds)
+    frozen = _frozen(run, prompts, evidence.seeds)
     project.write_record(run.suite, frozen)
     generations = [
-        _drawn(run, suite.cell(frozen, prompt, seed, checkpoint))
+        _drawn(run, frozen, suite.cell(frozen, prompt, seed, checkpoint))
         for checkpoint in evidence.drawn
         for prompt in evidence.prompts
         for seed in evidence.seeds
@@ -82,7 +82,7 @@ def judged(run: Run, checkpoints: Mapping[int, Made], prompts: tuple[str, ...]) 
     return verdict
 
 
-def _frozen(prompts: tuple[str, ...], seeds: tuple[int, ...]) -> Suite:
+def _frozen(run: Run, prompts: tuple[str, ...], seeds: tuple[int, ...]) -> Suite:
     return Suite(
         frozen="2026-11-26T12:00:00+00:00",
         prompts=tuple(SuitePrompt(text=prompt, scored=prompt, group="own") for prompt in prompts),
@@ -102,7 +102,7 @@ def _frozen(prompts: tuple[str, ...], seeds: tuple[int, ...]) -> Suite:
         ground="white",
         fit="pad",
         references=(),
-        rivals=(),
+        rivals=tuple(Rival(checkpoint=one.step, sha256=one.sha256) for one in runs.checkpoints(run)),
         base="mini",
         base_sha256="0" * 64,
         embedder="squeezenet",
@@ -111,10 +111,12 @@ def _frozen(prompts: tuple[str, ...], seeds: tuple[int, ...]) -> Suite:
     )
 
 
-def _drawn(run: Run, cell: Cell) -> Generation:
+def _drawn(run: Run, frozen: Suite, cell: Cell) -> Generation:
     key = project.fingerprint(cell.model_dump(mode="json"))
     path = run.folder / "generations" / f"{key[:16]}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (SIDE_PX, SIDE_PX), (int(key[:2], 16), int(key[2:4], 16), int(key[4:6], 16))).save(path)
     file = path.relative_to(run.folder).as_posix()
-    return Generation(cell=cell, fingerprint=key, file=file, sha256=project.sha256(path), seconds=0.1)
+    adapter = next((one.sha256 for one in frozen.rivals if one.checkpoint == cell.checkpoint), "")
+    made_of = runs.cell_fingerprint(cell, frozen.base_sha256, adapter)
+    return Generation(cell=cell, fingerprint=made_of, file=file, sha256=project.sha256(path), seconds=0.1)

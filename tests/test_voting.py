@@ -19,7 +19,7 @@ from decal.compare import votes
 from decal.errors import ProjectError, SettingsError
 from decal.events import Told
 from decal.project import Project, Run
-from decal.records import Gap, Generation, Trial, Verdict, Vote
+from decal.records import Gap, Generation, Suite, Trial, Verdict, Vote
 from decal.voting.ballots import Ballot, Shown, ballots
 from decal.voting.box import Box
 from decal.voting.server import Server
@@ -260,6 +260,21 @@ def test_votes_on_pictures_that_are_no_longer_there_do_not_count(tmp_path: Path)
     one.cast(asked(one).id, "left", again=False)
     assert workflow.join_votes(run, verdict) == verdict
     assert at.folder.exists()
+
+
+def test_votes_on_pictures_of_weights_that_were_trained_anew_do_not_count(tmp_path: Path) -> None:
+    at, run, verdict = compared(tmp_path)
+    first, second = votes.candidates(verdict)
+    one = Box(run.votes, ballots(drawn(run, (first, second)), shuffle=1), shuffle=1, stop_after=None)
+    one.cast(asked(one).id, "left", again=False)
+    assert workflow.join_votes(run, verdict).people is not None
+    frozen = project.read_record(run.suite, Suite)
+    assert frozen is not None
+    anew = tuple(rival.model_copy(update={"sha256": "1" * 64}) for rival in frozen.rivals)
+    project.write_record(run.suite, frozen.model_copy(update={"rivals": anew}))
+    assert workflow.join_votes(run, verdict) == verdict
+    with pytest.raises(SettingsError, match="or was trained anew since"):
+        list(workflow.vote(at, workflow.Choice(), lambda: True, stop_after=None, port=0))
 
 
 def test_a_stop_ends_the_sitting_and_loses_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from decal.voting.ballots import Shown, ballots
 from decal.voting.box import Box
 from decal.voting.server import Server
 from decal.wording import counted
-from decal.workflow.choice import Choice
+from decal.workflow.choice import Choice, verdict_of
 from decal.workflow.reporting import told_in_report
 
 
@@ -24,9 +24,12 @@ def vote(at: Project, choice: Choice, stop: Stop, *, stop_after: int | None, por
     nothing to vote on.
     """
     run = runs.newest(at, choice.name)
-    verdict = project.read_record(run.verdict, Verdict)
+    verdict = verdict_of(run)
     if verdict is None:
-        raise SettingsError(f"{run.folder} has no verdict yet, so it is not known what to ask.\nCompare first:  decal compare {at.folder}")
+        raise SettingsError(
+            f"{run.folder} has no verdict yet, or was trained anew since, so it is not known what to ask.\n"
+            f"Compare first:  decal compare {at.folder}"
+        )
     among = votes.candidates(verdict)
     if not among:
         raise SettingsError(f"{run.folder} has no two checkpoints to choose between.\n{verdict.reason}")
@@ -50,10 +53,13 @@ def vote(at: Project, choice: Choice, stop: Stop, *, stop_after: int | None, por
 
 def join_votes(run: Run, verdict: Verdict) -> Verdict:
     """A verdict with the votes of its run; those on pictures that are no longer there do not count."""
-    there = {generation.sha256 for generation in project.read(run.generations, Generation)}
+    frozen = project.read_record(run.suite, Suite)
+    if frozen is None:
+        return verdict
+    there = {one.sha256 for one in project.read(run.generations, Generation) if _is_of(one, frozen)}
     standing = [vote for vote in project.read(run.votes, Vote) if {vote.left_sha256, vote.right_sha256} <= there]
-    joined, frozen = votes.join(verdict, standing, project.read(run.scores, Score)), project.read_record(run.suite, Suite)
-    if joined.checkpoint == verdict.checkpoint or not joined.trials or frozen is None:
+    joined = votes.join(verdict, standing, project.read(run.scores, Score))
+    if joined.checkpoint == verdict.checkpoint or not joined.trials:
         return joined
     # What to draw with was found for the checkpoint that was chosen before.
     return judging.advised(joined.model_copy(update={"guidance": None, "strength": None, "guidances": None}), joined.trials, frozen)
@@ -99,8 +105,15 @@ def _shown(run: Run, among: tuple[int, ...]) -> list[Shown]:
         cell = generation.cell
         if cell.checkpoint not in among or generation.is_broken:
             continue
-        if frozen is None or cell != suite.cell(frozen, cell.prompt, cell.seed, cell.checkpoint):
+        if frozen is None or not _is_of(generation, frozen) or cell != suite.cell(frozen, cell.prompt, cell.seed, cell.checkpoint):
             continue
         if cell.prompt in {prompt.text for prompt in frozen.prompts} and cell.seed in frozen.seeds:
             found.append(Shown(cell.checkpoint, cell.prompt, cell.seed, folder / generation.file, generation.sha256))
     return found
+
+
+def _is_of(generation: Generation, frozen: Suite) -> bool:
+    """Whether a picture was drawn by the weights that are compared; after a training anew, those of the old ones lie there still."""
+    adapters = {rival.checkpoint: rival.sha256 for rival in frozen.rivals}
+    adapter = adapters.get(generation.cell.checkpoint, "")
+    return generation.fingerprint == runs.cell_fingerprint(generation.cell, frozen.base_sha256, adapter)
