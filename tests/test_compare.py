@@ -11,7 +11,7 @@ from decal.compare import telling
 from decal.compare.confidence import confidence_set
 from decal.compare.contest import enter, gap, utility
 from decal.compare.racing import Race, Round, race
-from decal.compare.verdict import confirm, judge
+from decal.compare.verdict import _prompts_needed, confirm, judge, rank
 from decal.records import Gap, Standing, Verdict
 from decal.scores.evidence import Evidence
 from decal.scores.looks import Looks
@@ -85,6 +85,17 @@ def test_few_prompts_leave_it_open_and_say_how_many_would_do() -> None:
     assert verdict.prompts_needed
     assert verdict.reason.startswith("Not decided: 8 prompts with 2 seeds each cannot tell step ")
     assert verdict.next == f"decal compare --prompts {8 + verdict.prompts_needed}"
+
+
+def test_more_prompts_than_a_comparison_takes_are_not_asked_for() -> None:
+    near = {100: Made(style=0.5), 200: Made(style=0.7), 300: Made(style=0.95, wrong=0.3)}
+    evidence = world(near, prompts=8, seeds=2)
+    contest = enter(evidence, evidence.checkpoints, resamples=400)
+    noisy = dataclasses.replace(contest, by_prompts=20 * contest.by_prompts)
+    ranking = rank(contest)
+    assert ranking is not None
+    assert _prompts_needed(contest, ranking)
+    assert _prompts_needed(noisy, ranking) is None
 
 
 @pytest.mark.parametrize("prompts", [1, 2, 3, 4, 5])

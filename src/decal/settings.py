@@ -24,6 +24,8 @@ from decal.schedule import Schedule
 from decal.subjects import Kind
 from decal.wording import counted
 
+MOST_PROMPTS = 1000
+"""That a comparison takes."""
 # What the settings are called in diffusers' scripts and in sd-scripts.
 PEER_NAMES = {
     "lr": "learning_rate",
@@ -291,7 +293,7 @@ class CompareSettings(DrawSettings):
     prompts: int = Field(
         32,
         ge=4,
-        le=1000,
+        le=MOST_PROMPTS,
         description="How many prompts: those of compare_prompts.txt, filled up with new ones. A comparison only grows; 12 is a first look.",
     )
     embedder: str = Field(

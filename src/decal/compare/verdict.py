@@ -20,6 +20,7 @@ from decal.records import Fresh, Gap, Otherwise, Outcome, Place, Standing, Suspe
 from decal.scores.adherence import MIN_PROMPTS
 from decal.scores.copying import Copying
 from decal.scores.evidence import Evidence
+from decal.settings import MOST_PROMPTS
 
 MATERIAL = 0.05
 """Utility by which an unbeaten rival may be better, at the end of its interval, and still count as tied; beyond, the comparison is open."""
@@ -170,7 +171,7 @@ def _is_near(ranking: Ranking, row: int) -> bool:
 
 
 def _prompts_needed(contest: Contest, ranking: Ranking) -> int | None:
-    """How many more prompts would make a tie or a win of every open comparison; None where none is open or prompts alone cannot."""
+    """How many more prompts would make a tie or a win of every open comparison; None where none is open or all that may be cannot."""
     needed = 0
     for row in (row for row in ranking.candidates if ranking.places[row] == "open"):
         a_prompt, floor = (float(np.var(table[ranking.best, 1:] - table[row, 1:])) for table in (contest.by_prompts, contest.by_references))
@@ -180,7 +181,8 @@ def _prompts_needed(contest: Contest, ranking: Ranking) -> int | None:
         if goal <= floor:
             return None
         needed = max(needed, math.ceil(a_prompt / (goal - floor)) - contest.prompts)
-    return math.ceil(needed / PROMPTS_AT_A_TIME) * PROMPTS_AT_A_TIME if needed > 0 else None
+    needed = math.ceil(needed / PROMPTS_AT_A_TIME) * PROMPTS_AT_A_TIME
+    return needed if 0 < needed <= MOST_PROMPTS - contest.prompts else None
 
 
 def _best_share(utilities: Numbers, candidates: Sequence[int]) -> Numbers:
