@@ -86,6 +86,33 @@ def test_pictures_that_cannot_be_used_are_left_out_with_their_lines(tmp_path: Pa
     assert (_lines(folder), (folder / "left_out" / "b.png").read_bytes()) == ([_row("a.png", f"{GOOD} fox")], b"<html>")
 
 
+def test_pictures_that_are_left_out_never_take_the_place_of_others(tmp_path: Path) -> None:
+    rows = [_row("a.png", f"{GOOD} fox"), _row("a-2.png", f"{GOOD} cat"), _row("c.png", f"{GOOD} owl")]
+    folder = _project(tmp_path, rows, {"c.png": 2})
+    (folder / "left_out").mkdir()
+    for name, data in (("left_out/a.png", b"before"), ("dataset/a.png", b"one"), ("dataset/a-2.png", b"two")):
+        (folder / name).write_bytes(data)
+    _mend(folder)
+    left = {path.name: path.read_bytes() for path in (folder / "left_out").glob("*.png")}
+    told = {row["file_name"]: row["text"] for row in map(json.loads, (folder / "left_out/metadata.jsonl").read_text().splitlines())}
+    assert left == {"a.png": b"before", "a-2.png": b"two", "a-3.png": b"one"}
+    assert told == {"a-3.png": f"{GOOD} fox", "a-2.png": f"{GOOD} cat"}
+
+
+def test_a_line_of_a_file_that_is_there_stays_although_it_is_no_picture(tmp_path: Path) -> None:
+    rows = [_row("a.png", f"{GOOD} fox"), _row("b.avif", f"{GOOD} cat")]
+    folder = _project(tmp_path, rows, {"a.png": 0})
+    (folder / "dataset" / "b.avif").write_bytes(b"ftypavif")
+    assert (_mend(folder).mends, _lines(folder)) == ((), rows)
+
+
+def test_a_line_without_caption_that_is_taken_out_is_kept_too(tmp_path: Path) -> None:
+    gone = {"file_name": "gone.png", "provenance": {"licence": "CC0"}}
+    folder = _project(tmp_path, [gone, _row("a.png", f"{GOOD} fox")], {"a.png": 0})
+    _mend(folder)
+    assert json.loads((folder / "left_out" / "metadata.jsonl").read_text()) == gone
+
+
 def test_lines_that_cannot_be_read_stay_to_the_byte(tmp_path: Path) -> None:
     bad = ["{broken", "[]", '{"file_name": "a.png", "text": 7}', '{"text": "x"}', "", '{"file_name": "b.png",  "text": "a b c d"}']
     folder = _project(tmp_path, list(bad), {"a.png": 0, "b.png": 1})

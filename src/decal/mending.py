@@ -67,15 +67,19 @@ def plan(dataset: Path, checked: Checked) -> Plan:
     kept = {file for file in checked.listing.broken if file in leave}
     leave = {file: why for file, why in leave.items() if file not in kept}
     mends = [
-        *_names(lines, checked.listing.files),
+        *_names(lines, dataset, checked.listing.files),
         *_captions(lines),
         *_joined(lines, leave),
         *(Mend(file, f"left out: {why[0]}") for file, why in leave.items()),
     ]
     after = b"\n".join(line.data for line in lines if not line.is_dropped)
     files = {f"{dataset.name}/{METADATA}": after} if after != before else {}
-    moves = {f"{dataset.name}/{file}": f"{LEFT_OUT}/{_free(dataset.parent / LEFT_OUT, file)}" for file in leave}
-    dropped = [line.data.strip() for line in lines if line.is_dropped and line.captions]
+    free = _free(dataset.parent / LEFT_OUT, leave)
+    moves = {f"{dataset.name}/{file}": f"{LEFT_OUT}/{name}" for file, name in free.items()}
+    for line in lines:
+        if line.is_dropped and free.get(line.file, line.file) != line.file:
+            _rewrite(line, {"file_name": free[line.file]})
+    dropped = [line.data.removeprefix(b"\xef\xbb\xbf").strip() for line in lines if line.is_dropped]
     if dropped:
         there = dataset.parent / LEFT_OUT / METADATA
         files[f"{LEFT_OUT}/{METADATA}"] = (there.read_bytes() if there.is_file() else b"") + b"\n".join(dropped) + b"\n"
@@ -103,7 +107,7 @@ def _to_leave_out(checked: Checked) -> dict[str, tuple[str, str | None]]:
     return dict(sorted({**useless, **same}.items()))
 
 
-def _names(lines: Iterable[_Line], files: Iterable[str]) -> list[Mend]:
+def _names(lines: Iterable[_Line], dataset: Path, files: Iterable[str]) -> list[Mend]:
     """Names in other case, with another ending or with backslashes, as the files are called; lines of pictures that are not there."""
     there = set(files)
     lines = list(lines)
@@ -119,7 +123,8 @@ def _names(lines: Iterable[_Line], files: Iterable[str]) -> list[Mend]:
         if len(meant) == 1:
             mends.append(Mend(meant[0], "named as the file is", str(line.row["file_name"]), meant[0]))
             _rewrite(line, {"file_name": meant[0]})
-        elif isinstance(read_row(line.data, 0), Row):
+        # A file that is there but is no picture, such as an AVIF, may become one; its line waits for that.
+        elif isinstance(read_row(line.data, 0), Row) and not (dataset / line.file).exists():
             line.is_dropped = True
             mends.append(Mend(line.file, f"its line was taken out, there is no such picture{_with(line)}"))
     return mends
@@ -206,10 +211,16 @@ def _with(line: _Line) -> str:
     return f": {line.captions[0]!r}" if line.captions else ""
 
 
-def _free(folder: Path, file: str) -> str:
-    """The name, or the name with a number that is not taken among what was left out before."""
-    path, number, free = PurePosixPath(file), 1, file
-    while (folder / free).exists():
-        number += 1
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}").as_posix()
-    return free
+def _free(folder: Path, files: Iterable[str]) -> dict[str, str]:
+    """Each name, or the name with a number where it is taken by what was left out before or by another of these."""
+    found: dict[str, str] = {}
+    # Case is nothing to some file systems.
+    taken: set[str] = set()
+    for file in files:
+        path, number, name = PurePosixPath(file), 1, file
+        while name.casefold() in taken or (folder / name).exists():
+            number += 1
+            name = path.with_name(f"{path.stem}-{number}{path.suffix}").as_posix()
+        taken.add(name.casefold())
+        found[file] = name
+    return found
