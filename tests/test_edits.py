@@ -98,6 +98,14 @@ def test_a_change_that_was_stopped_half_way_is_taken_back(tmp_path: Path) -> Non
     assert (tmp_path / "b").read_text() == "old"
 
 
+def test_a_change_that_was_moved_away_by_another_name_is_not_in_the_way(tmp_path: Path) -> None:
+    undo.change(tmp_path, {"a": b"1"}, "to 1")
+    undo.change(tmp_path, {"a": b"2"}, "to 2")
+    (tmp_path / "undo" / "0002").rename(tmp_path / "undo" / "0002.bad")
+    undo.change(tmp_path, {"b": b"3"}, "to 3")
+    assert [undo.undo(tmp_path), (tmp_path / "a").read_bytes()] == ["to 3", b"2"]
+
+
 def test_undo_never_leaves_the_project(tmp_path: Path) -> None:
     undo.change(tmp_path / "project", {"a": b"new"}, "one")
     about = tmp_path / "project" / "undo" / "0001" / "undo.json"

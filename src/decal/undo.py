@@ -48,7 +48,8 @@ def change(folder: Path, files: Mapping[str, bytes], told: str, moves: Mapping[s
     told: what is done, in words. moves: files that are put elsewhere once the others are written; their bytes are not copied.
     """
     moved = tuple(_Move(old=old, new=new) for old, new in (moves or {}).items())
-    changes = [path for path in sorted((folder / FOLDER).glob("[0-9]*")) if path.is_dir()]
+    assert len({one.new for one in moved}) == len(moved), "two files are moved to one place"
+    changes = _changes(folder)
     place = folder / FOLDER / f"{int(changes[-1].name) + 1 if changes else 1:04d}"
     before = {file: _read(folder / file) for file in files}
     with project.staged_folder(place) as staged:
@@ -79,7 +80,7 @@ def undo(folder: Path) -> str:
 
     Raises ProjectError where there is none, or where a file was changed since by something else; then nothing is written.
     """
-    changes = [path for path in sorted((folder / FOLDER).glob("[0-9]*")) if (path / ABOUT).is_file()]
+    changes = [path for path in _changes(folder) if (path / ABOUT).is_file()]
     if not changes:
         raise ProjectError(f"There is nothing to undo in {folder}.\nEdits of captions are kept in {folder / FOLDER} as they are made.")
     newest = changes[-1]
@@ -108,8 +109,15 @@ def undo(folder: Path) -> str:
             path.unlink(missing_ok=True)
         else:
             project.write_bytes(path, data)
+    # First, so that a folder whose removal is stopped half-way is no change any more.
+    (newest / ABOUT).unlink()
     shutil.rmtree(newest)
     return about.told
+
+
+def _changes(folder: Path) -> list[Path]:
+    """The folders of all changes, oldest first; those that somebody gave another name are left alone."""
+    return sorted(path for path in (folder / FOLDER).glob("[0-9]*") if path.name.isdecimal() and path.is_dir())
 
 
 def _way_back(folder: Path, newest: Path, about: _Change) -> list[tuple[Path, Path]]:
