@@ -3,9 +3,12 @@
 import contextlib
 import ipaddress
 import json
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -17,7 +20,7 @@ from typed import Call
 
 from decal import workflow
 from decal.posts.crops import crops, nearest_shape
-from decal.posts.downloads import Address, Downloader, is_public
+from decal.posts.downloads import Address, Downloader, _Pinned, is_public
 from decal.project import Project
 from decal.records import PostPicture
 
@@ -84,15 +87,15 @@ def hosting() -> Iterator[tuple[str, list[str]]]:
 HOSTILE = (
     "http://127.0.0.1/", "http://localhost/", "http://[::1]/", "http://0.0.0.0/", "http://10.0.0.1/", "http://192.168.1.1/x.png",
     "http://169.254.169.254/latest/meta-data/", "http://[::ffff:127.0.0.1]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/",
-    "http://2130706433/", "http://0x7f.1/", "http://[fe80::1]/", "http://100.64.0.1/", "http://224.0.0.1/", "http://93.184.216.34:22/",
+    "http://2130706433/", "http://0x7f.1/", "http://[fe80::1]/", "http://[fec0::1]/", "http://100.64.0.1/", "http://224.0.0.1/", "http://93.184.216.34:22/",
     "file:///etc/passwd", "ftp://example.com/x.png", "http://user:word@93.184.216.34/", "http://93.184.216.34/a\r\nHost: x",
 )  # fmt: skip
 
 
-def test_twenty_hostile_addresses_are_refused_without_a_connection() -> None:
+def test_hostile_addresses_are_refused_without_a_connection() -> None:
     began = time.monotonic()
     found = [Downloader().get(url) for url in HOSTILE]
-    assert len(found) == 20
+    assert len(found) == 21
     assert {one.status for one in found} == {"refused"}
     assert time.monotonic() - began < 5
 
@@ -123,6 +126,42 @@ def test_whatever_a_host_does_ends_in_a_status(path: str, status: str, reason: s
     with hosting() as (url, _):
         got = Downloader(may_connect=on_loopback, seconds=1, max_bytes=200_000).get(f"{url}{path}")
     assert (got.status, got.reason, got.data == png()) == (status, reason, status == "there")
+
+
+def test_an_answer_that_comes_byte_by_byte_ends_in_time_wherever_it_drips() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):  # The client had enough.
+                connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1;")
+                for _ in range(100):  # The length of a chunk, read as one line.
+                    connection.sendall(b"a")
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        got = Downloader(may_connect=on_loopback, seconds=0.5).get(f"http://127.0.0.1:{server.getsockname()[1]}/")
+    assert (got.status, got.reason) == ("failed", "no answer in 0.5 s")
+    assert time.monotonic() - began < 3
+
+
+def test_waiting_for_a_turn_at_a_host_does_not_count() -> None:
+    with hosting() as (url, _):
+        downloader = Downloader(may_connect=on_loopback, seconds=0.5)
+        with ThreadPoolExecutor(8) as pool:
+            # Two at a time with 0.1 s between them, so the last one waits for longer than a picture may take.
+            found = list(pool.map(downloader.get, [f"{url}/1.png?{number}" for number in range(8)]))
+    assert [one.status for one in found] == ["there"] * 8
+
+
+def test_the_usual_port_is_not_told_to_a_host() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        connection = _Pinned("pictures.example", 443, ipaddress.ip_address("127.0.0.1"), 1, ssl.create_default_context())
+        connection.sock = here
+        connection.request("GET", "/")
+        assert b"Host: pictures.example\r\n" in there.recv(1000)
 
 
 def test_a_redirect_to_another_network_is_looked_at_again() -> None:

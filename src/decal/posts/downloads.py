@@ -48,7 +48,13 @@ class Got:
 
 def is_public(address: Address, port: int) -> bool:
     """Whether strangers may make this machine connect there: a global address, and a port of web pages."""
-    return port in PORTS and all(one.is_global and not one.is_multicast and not one.is_reserved for one in (address, _inner(address)))
+    return port in PORTS and all(_is_public(one) for one in (address, _inner(address)))
+
+
+def _is_public(address: Address) -> bool:
+    # Python calls the old addresses of sites, fec0::/10, global.
+    is_of_a_site = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not (address.is_multicast or address.is_reserved or is_of_a_site)
 
 
 def _inner(address: Address) -> Address:
@@ -70,7 +76,8 @@ class Downloader:
     """Gets pictures, from several threads at a time.
 
     may_connect: which addresses may be connected to. resolve: the addresses of a name. Only tests give others than these, so that they can
-    use loopback; no setting, option or environment variable leads here. seconds: for one picture, redirects included.
+    use loopback; no setting, option or environment variable leads here. seconds: for one picture, redirects included, waiting for a turn
+    at its host not.
     """
 
     def __init__(
@@ -94,7 +101,12 @@ class Downloader:
         until = time.monotonic() + self._seconds
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                answer = self._once(url, until)
+                parts, port = _checked(url)
+                address = self._resolved(parts.hostname or "", port)
+                asked = time.monotonic()
+                with self._host(parts.hostname or ""):
+                    until += time.monotonic() - asked
+                    answer = self._once(parts, port, address, until)
                 if isinstance(answer, Got):
                     return answer
                 url = urljoin(url, answer)
@@ -105,28 +117,25 @@ class Downloader:
             return Got("failed", f"no answer in {self._seconds:g} s" if late else printable(f"no connection ({problem})")[:200])
         return Got("refused", f"more than {MAX_REDIRECTS} redirects")
 
-    def _once(self, url: str, until: float) -> "Got | str":
+    def _once(self, parts: SplitResult, port: int, address: Address, until: float) -> "Got | str":
         """One request: what came of it, or where it sends on to."""
-        parts, port = _checked(url)
         host = parts.hostname or ""
-        address = self._resolved(host, port)
-        with self._host(host):
-            connection = _Pinned(host, port, address, max(0.1, until - time.monotonic()), self._tls if parts.scheme == "https" else None)
-            # The timeout of a socket is one of each read; a host that sends a byte a second needs a clock of its own.
-            watchdog = threading.Timer(max(0.1, until - time.monotonic()), connection.cut)
-            watchdog.daemon = True
-            watchdog.start()
-            try:
-                path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-                headers = {"User-Agent": USER_AGENT, "Accept": "image/*", "Accept-Encoding": "identity", "Connection": "close"}
-                connection.request("GET", path, headers=headers)
-                response = connection.getresponse()
-                if response.status in REDIRECTS and (where := response.headers.get("Location")):
-                    return where
-                return self._answer(response, until, host)
-            finally:
-                watchdog.cancel()
-                connection.close()
+        connection = _Pinned(host, port, address, max(0.1, until - time.monotonic()), self._tls if parts.scheme == "https" else None)
+        # The timeout of a socket is one of each read; a host that sends a byte a second needs a clock of its own.
+        watchdog = threading.Timer(max(0.1, until - time.monotonic()), connection.cut)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            headers = {"User-Agent": USER_AGENT, "Accept": "image/*", "Accept-Encoding": "identity", "Connection": "close"}
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            if response.status in REDIRECTS and (where := response.headers.get("Location")):
+                return where
+            return self._answer(response, until, host)
+        finally:
+            watchdog.cancel()
+            connection.close()
 
     def _answer(self, response: http.client.HTTPResponse, until: float, host: str) -> Got:
         said = " ".join(response.headers.get_all("X-Robots-Tag", []))
@@ -151,8 +160,11 @@ class Downloader:
             data += chunk
             if len(data) > self._max_bytes:
                 return Got("refused", f"more than {self._max_bytes:,} bytes")
-            if time.monotonic() > until:
+            if time.monotonic() >= until:
                 raise TimeoutError
+        # A connection that was cut looks like the end of a body of unknown length.
+        if time.monotonic() >= until:
+            raise TimeoutError
         if response.length:
             return Got("failed", "the connection broke off")
         return Got("there", data=bytes(data))
@@ -206,19 +218,24 @@ class _Pinned(http.client.HTTPConnection):
         super().__init__(host, port, timeout=timeout)
         self._address = str(address)
         self._context = tls
+        self._watched: socket.socket | None = None
+        if tls is not None:
+            # Else the port is written behind the name of the host, which signed addresses do not have.
+            self.default_port = http.client.HTTPS_PORT
 
     def connect(self) -> None:
         """Connect to the address that was looked at, with the certificate of the host."""
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        self._watched = self.sock
         if self._context is not None:
-            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+            self.sock = self._watched = self._context.wrap_socket(self.sock, server_hostname=self.host)
 
     def cut(self) -> None:
         """End the connection at once, from another thread."""
-        sock = self.sock
-        if sock is not None:
+        # Where an answer ends with its connection, http.client has let go of the socket, but the body still comes through it.
+        if self._watched is not None:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                self._watched.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return
 
