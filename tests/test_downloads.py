@@ -206,6 +206,17 @@ def test_pictures_come_from_a_folder_by_the_names_in_their_addresses(tmp_path: P
     assert "1 there, 1 gone" in out
 
 
+def test_what_a_folder_had_stays_when_the_rest_is_downloaded(tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given/mine.png").write_bytes(png("blue"))
+    with hosting() as (url, asked):
+        at = posts(tmp_path, [f"{url}/1.png", "https://pictures.example/mine.png"])
+        for folder in (tmp_path / "given", None, tmp_path / "given"):
+            list(workflow.get_pictures(at, folder, Downloader(may_connect=on_loopback), lambda: False))
+    assert [(one.number, one.status) for one in pictures(at)] == [(1, "there"), (2, "there")]
+    assert asked == ["/1.png"]
+
+
 def test_a_data_set_is_built_checked_and_not_built_again(tmp_path: Path, call: Call) -> None:
     (tmp_path / "given").mkdir()
     for number in range(60):

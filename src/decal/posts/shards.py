@@ -49,6 +49,15 @@ class Stage:
             return None
         return about if project.sha256(self.lines(shard)) == about.sha256 else None
 
+    def earlier(self, shard: int, input_sha256: str, kind: type[Kept]) -> list[Kept]:
+        """The lines of a shard that was made from this input in whatever way; none where there is no such, or it is damaged."""
+        try:
+            about = Shard.model_validate_json(self.about(shard).read_bytes())
+        except (OSError, ValidationError):
+            return []
+        as_then = Stage(self.folder, about.config_sha256)
+        return self.read(shard, kind) if as_then.whole(shard, input_sha256) is not None else []
+
     def there(self) -> list[int]:
         """The numbers of the shards that lie here, whatever they were made from."""
         return sorted(int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit())

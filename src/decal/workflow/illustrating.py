@@ -38,8 +38,11 @@ def get_pictures(at: Project, folder: Path | None, downloader: Downloader, stop:
 
     def make(one: Shard) -> Iterator[Shard | Progress]:
         posts = Stage(at.posts / "rows", "").read(one.shard, Post)
+        # Whoever has a part in a folder downloads the rest.
+        there = stage.earlier(one.shard, one.sha256, PostPicture)
+        found = [picture for picture in there if picture.status == "there" and (files.folder / picture.file).is_file()]
+        posts = [post for post in posts if post.number not in {picture.number for picture in found}]
         asked = pictures.downloaded(posts, downloader, files, stop) if given is None else pictures.from_folder(posts, given, files)
-        found: list[PostPicture] = []
         for picture in asked:
             found.append(picture)
             if len(found) % 100 == 0:
@@ -47,6 +50,7 @@ def get_pictures(at: Project, folder: Path | None, downloader: Downloader, stop:
         counts = Counter(picture.status for picture in found) + Counter(
             f"{picture.status}: {picture.reason}" for picture in found if picture.reason
         )
+        found.sort(key=lambda picture: picture.number)
         yield stage.write(one.shard, one.sha256, found, counts)
 
     def again(shard: Shard) -> bool:
