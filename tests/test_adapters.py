@@ -292,6 +292,17 @@ def test_what_is_written_is_read_back_the_same(form: adapters.Form, base: Stable
     assert again == made
 
 
+@pytest.mark.parametrize("form", ["kohya", "comfyui"])
+def test_a_lokr_of_whole_factors_keeps_its_strength_in_other_forms(form: adapters.Form, base: StableDiffusion, tmp_path: Path) -> None:
+    # As peft tells it: its LoKr counts alpha / rank even where neither factor was divided.
+    layer = Layer({"lokr_w1": noise(8, 4), "lokr_w2": noise(8, 8, 3, 3)}, 0.5)
+    made = adapters.write(Adapter({f"unet.{CONV}": layer}, {}), form, names=adapters.layers(base.denoiser), about={})
+    (tmp_path / "x.safetensors").write_bytes(made.data)
+    wanted = layer.changed(weight_of(base, f"unet.{CONV}"))
+    assert wanted is not None
+    assert (change_of(tmp_path / "x.safetensors", base, f"unet.{CONV}") - wanted).abs().max() <= 1e-6
+
+
 def test_layers_of_other_ranks_get_one_rank_and_the_same_change(base: StableDiffusion, tmp_path: Path) -> None:
     layers = {QUERY: Layer(dict(zip(("down", "up"), factors(weight_of(base, QUERY), 2), strict=True)), 1.0)}
     layers[f"unet.{CONV}"] = Layer(dict(zip(("down", "up"), factors(weight_of(base, f"unet.{CONV}"), 6), strict=True)), 1.0)
@@ -348,6 +359,14 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Tensor]], str]] = {
     "not finite": (
         lambda: {f"unet.{Q}.lora_A.weight": noise(4, 32), f"unet.{Q}.lora_B.weight": torch.full((32, 4), torch.nan)},
         "not finite",
+    ),
+    "an alpha of four numbers": (
+        lambda: kohya(["lora_unet_conv_in"]) | {"lora_unet_conv_in.alpha": noise(2, 2)},
+        "of a shape that none has",
+    ),
+    "a factor of no length": (
+        lambda: {"lora_unet_conv_in.lora_down.weight": torch.tensor(1.0), "lora_unet_conv_in.alpha": torch.tensor(1.0)},
+        "of a shape that none has",
     ),
     "one layer twice": (
         lambda: kohya(["lora_unet_" + Q.replace(".", "_"), "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q"]),

@@ -82,11 +82,13 @@ def to_bytes(tensors: dict[str, Tensor], about: dict[str, str], *, is_hashed: bo
 
 
 def folded(layer: Layer) -> Layer:
-    """The same layer with its scale in `up`, float32 and on the CPU; layers that are no LoRA keep their scale."""
+    """The same layer with its scale in `up`, float32 and on the CPU; of others, those that have a rank keep their scale as alpha."""
     tensors = {role: tensor.detach().float().cpu().contiguous() for role, tensor in layer.tensors.items()}
-    if layer.kind != "LoRA":
+    if layer.kind != "LoRA" and layer.rank:
         return Layer(tensors, layer.scale)
-    for role in ("up", "up_bias"):
+    # A LoKr of two whole factors has no rank, and so no alpha.
+    folds: tuple[Role, ...] = ("up", "up_bias", "lokr_w1")
+    for role in folds:
         if role in tensors and layer.scale != 1:
             tensors[role] = tensors[role] * layer.scale
     return Layer(tensors, 1.0)
