@@ -89,7 +89,10 @@ def read(path: Path, parts: Parts) -> Adapter:
     if unknown:
         raise AdapterError(_told_unknown(path, unknown, len(tensors)))
     configs = _configs(path, about)
-    adapter = Adapter({place: _layer(place, found[place], configs) for place in sorted(found)}, about)
+    try:
+        adapter = Adapter({place: _layer(place, found[place], configs) for place in sorted(found)}, about)
+    except (ValueError, IndexError) as problem:
+        raise AdapterError(f"{path} has an alpha or a factor of a shape that none has ({problem}).\nUse another file.") from problem
     _require_fit(path, adapter, parts)
     return adapter
 
