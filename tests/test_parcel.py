@@ -58,6 +58,12 @@ def test_places_of_this_machine_get_other_names_the_longest_first() -> None:
     assert parcel.without_places(b"/home/ann/fox/a.png /home/ann/b /home/anna", places) == b"./a.png ~/b /home/anna"
 
 
+def test_a_picture_within_text_is_not_taken_for_a_place() -> None:
+    # Base64 has all letters and the slash, so four of them are found in one of 64 ** 4 places: once in some megabytes of pictures.
+    page = b'<img src="data:image/png;base64,' + b"iVBORw0K" * 25 + b"/usr+" + b"AAAA" * 9 + b'=">/usr/lib'
+    assert parcel.without_places(page, {"/usr": "python"}) == page.replace(b">/usr/", b">python/")
+
+
 def test_a_picture_that_says_where_it_was_taken_is_found(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif.get_ifd(parcel.GPS)[1] = "N"

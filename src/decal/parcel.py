@@ -35,6 +35,8 @@ MAX_BYTES = 2**31 - 1
 # These are packed already.
 PACKED = {".png", ".jpg", ".jpeg", ".webp", ".safetensors", ".gif"}
 TEXT = {".json", ".jsonl", ".md", ".toml", ".txt", ".html", ".ipynb"}
+# A picture in a page or a notebook, as base64; no path is so long without a dot or a dash.
+PICTURE = rb"[A-Za-z0-9+/]{200,}"
 # Settings of `compare` that may name a folder.
 LOOKING = ("embedder", "reader")
 GPS = 0x8825
@@ -143,11 +145,14 @@ def located(folder: Path) -> list[str]:
 
 
 def without_places(data: bytes, places: Mapping[str, str]) -> bytes:
-    """Text in which each folder of this machine has another name; the longest are replaced first."""
-    for place, name in sorted(places.items(), key=lambda pair: -len(pair[0])):
-        if len(place) > 1:
-            data = re.sub(re.escape(place.encode()) + rb"(?![\w-])", name.encode(), data)
-    return data
+    """Text in which each folder of this machine has another name; the longest are replaced first.
+
+    Pictures within text stay as they are, although `/usr` may well stand in them too.
+    """
+    names = {place.encode(): name.encode() for place, name in places.items() if len(place) > 1}
+    either = b"|".join(re.escape(place) for place in sorted(names, key=len, reverse=True))
+    pattern = PICTURE + rb"|(" + either + rb")(?![\w-])"
+    return re.sub(pattern, lambda found: names[found[1]] if found[1] else found[0], data)
 
 
 def contents(staged: Path, places: Mapping[str, str]) -> dict[str, bytes | Path]:
