@@ -1,6 +1,7 @@
 """The hand-in as a person makes it, on a random-weight model and pictures of simple shapes."""
 
 import json
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -34,6 +35,11 @@ def test_a_hand_in_runs_elsewhere_tells_nothing_private_and_is_made_once(call: C
     records = [json.loads(line) for line in call("submit", trained, "--checkpoint", 4, "--json")[1].splitlines()]
     assert [one["name"] for one in records if one.get("mark") == "fail"] == ["pictures", "checkpoints"]
     assert (trained / "hand-in.zip").read_bytes() == packed
+
+    with (trained / "dataset" / "metadata.jsonl").open("a", encoding="utf-8") as file:
+        shutil.copyfile(trained / "dataset" / "red-ring.png", trained / "dataset" / "new.png")
+        file.write('{"file_name": "new.png", "text": "zorb style sticker of a new ring"}\n')
+    assert "the data set is another" in call("submit", trained, "--checkpoint", 4)[1]
 
     elsewhere = tmp_path / "else where"
     with zipfile.ZipFile(trained / "hand-in.zip") as archive:

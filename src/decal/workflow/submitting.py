@@ -64,23 +64,25 @@ def hand_in(at: Project, settings: Settings, choice: Choice, step: int | None, o
     drawn = gallery.Album(run, run.generations).there(cells)
     with project.lock(at.folder / "hand-in", "making a hand-in"), _staging(at) as staged:
         subject = _subject(run, resolved, kept, picked, drawn)
-        missing = parcel.fill(staged, at, run, subject.about)
+        changed = [*parcel.fill(staged, at, run, subject.about), *_changed(at, run)]
+        training = _training(run, subject, verdict, at)
         parcel.add_weights(staged, run, {one.step: one for one in (kept, checkpoints[-1])}.values(), is_trained=subject.is_trained)
         parcel.add_drawn(staged, run, drawn, [at.folder / sheet for sheet in (*dict(subject.sheets), subject.grid_sheet)])
         written = {"train.ipynb": notebooks.training(subject), "inference.ipynb": notebooks.inference(subject)}
         sources = {name: notebooks.to_bytes(cells) for name, cells in written.items()}
         places = _places(at, run, staged)
-        made_from = project.fingerprint(
-            version("decal"), reading.is_installed(), parcel.hashes(parcel.contents(staged, places)), parcel.hashes(sources)
-        )
+        # What the points are made of but does not stand in the folder.
+        asked = settings.model_dump(mode="json", include={"base", "caption", "data", "train"})
+        beside = version("decal"), reading.is_installed(), changed, sorted(training.compared), asked
+        made_from = project.fingerprint(*beside, parcel.hashes(parcel.contents(staged, places)), parcel.hashes(sources))
         if before is not None and before.fingerprint == made_from:
             yield from checklist.at(folder, before.points)
             yield Told(f"{checklist.total(before.points)}\n{out} is up to date")
             return
         yield Progress("checking the hand-in")
         points = [
-            *checklist.of_data(_facts(at, settings, run, staged / "dataset", resolved, missing)),
-            *checklist.of_training(_training(run, subject, verdict, at), picked),
+            *checklist.of_data(_facts(settings, run, staged / "dataset", resolved, changed)),
+            *checklist.of_training(training, picked),
             *checklist.of_pictures(checklist.Demonstration(prompts, seen, resolved.grid.guidance, len(cells), len(drawn))),
             checklist.of_notebooks(subject.is_trained),
         ]
@@ -139,15 +141,21 @@ def _why(picked: checklist.Choice) -> str:
     return picked.verdict.reason
 
 
-def _facts(at: Project, settings: Settings, run: Run, dataset: Path, resolved: Resolved, missing: list[str]) -> checklist.Facts:
+def _changed(at: Project, run: Run) -> list[str]:
+    """How the rows of the project's data set differ from those that were trained on; it goes into the hand-in, so it names no place."""
+    now = {row.file: row.captions or ("",) for row in scan(at.dataset).rows}
+    then = {record.file: record.captions for record in project.read(run.dataset, Record)}
+    told = []
+    if added := sorted(now.keys() - then.keys()):
+        told.append(f"{counted(len(added), 'picture')} not trained on ({', '.join(added[:3])})")
+    if other := sorted(file for file in now.keys() & then.keys() if now[file] != then[file]):
+        told.append(f"{counted(len(other), 'caption')} changed since ({', '.join(other[:3])})")
+    return told
+
+
+def _facts(settings: Settings, run: Run, dataset: Path, resolved: Resolved, changed: list[str]) -> checklist.Facts:
     checked = checks.run(dataset, settings)
     records = project.read(run.dataset, Record)
-    now = {row.file: row.captions or ("",) for row in scan(at.dataset).rows}
-    then = {record.file: record.captions for record in records}
-    if added := sorted(now.keys() - then.keys()):
-        missing = [*missing, f"{counted(len(added), 'picture')} in {at.dataset} not trained on ({', '.join(added[:3])})"]
-    if told := sorted(file for file in now.keys() & then.keys() if now[file] != then[file]):
-        missing = [*missing, f"{counted(len(told), 'caption')} changed since ({', '.join(told[:3])})"]
     captions = [(record.file, caption) for record in records for caption in record.captions]
     tokenizer = Tokenizer.of_base(resolved.base.model)
     return checklist.Facts(
@@ -157,7 +165,7 @@ def _facts(at: Project, settings: Settings, run: Run, dataset: Path, resolved: R
         findings=checked.findings,
         longest=max(tokenizer.counts([text for _, text in captions]), default=0),
         limit=tokenizer.limit,
-        changed=missing,
+        changed=changed,
         located=parcel.located(dataset),
         lettered=_lettered(dataset, list(checked.looks), resolved.data.ground),
     )
