@@ -46,6 +46,11 @@ class Album:
         self._keeps_broken = keeps_broken
         self._there = {name: one for name, one in runs.drawn(run, stream).items() if keeps_broken or not one.is_broken}
         self.checkpoints = {checkpoint.step: checkpoint for checkpoint in runs.checkpoints(run)}
+        self._pauses: dict[int, str] = {}
+
+    def add_pause(self, step: int, factors_sha256: str) -> None:
+        """Learn of what the adapter is at a step between two checkpoints, of which there is no file."""
+        self._pauses[step] = factors_sha256
 
     def add(self, checkpoint: Checkpoint) -> None:
         """Learn of a checkpoint that was saved since; where it was made anew, pictures of the old one no longer count."""
@@ -67,6 +72,8 @@ class Album:
 
         @cache
         def tensors(step: int) -> str:
+            if step in self._pauses:
+                return self._pauses[step]
             return grid.tensors_sha256(self._run.folder / self.checkpoints[step].file)
 
         def write(picture: "Drawn") -> Generation:
@@ -103,7 +110,8 @@ class Album:
                 raise
 
     def _fingerprint(self, cell: Cell) -> str:
-        adapter = self.checkpoints[cell.checkpoint].sha256 if cell.checkpoint else ""
+        step = cell.checkpoint
+        adapter = (self._pauses.get(step) or self.checkpoints[step].sha256) if step else ""
         return runs.cell_fingerprint(cell, self._about.base, adapter)
 
     def _record(self, written: "Future[Generation]") -> Generation:

@@ -5,7 +5,9 @@ folded into `lora_B` and alpha equals the rank, so that a reader which ignores t
 peft, unconverted, because diffusers' own converter mixes two styles once convolutions are targets, and then drops layers on reload.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -92,6 +94,14 @@ def trainable(adapter: Adapter, denoiser: nn.Module) -> tuple[Factors, int, int]
             down[layer.rank :] = (torch.rand(down[layer.rank :].shape, generator=generator) * 2 - 1) * bound
         factors |= {f"{name}.lora_A.weight": down.contiguous(), f"{name}.lora_B.weight": up.contiguous()}
     return factors, rank, raised
+
+
+def fingerprint(factors: Mapping[str, Tensor]) -> str:
+    """Hash of the factors as they are, hex."""
+    hashes = hashlib.sha256()
+    for name, tensor in factors.items():
+        hashes.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return hashes.hexdigest()
 
 
 def save(path: Path, factors: dict[str, Tensor], *, rank: int, alpha: float, about: dict[str, str]) -> None:

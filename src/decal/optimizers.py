@@ -28,23 +28,24 @@ def make(settings: ResolvedTrain, parameters: list[nn.Parameter], device: torch.
     2024, arXiv:2306.06101 (Prodigy); Defazio et al. 2024, arXiv:2405.15682 (schedule-free); Shazeer and Stern 2018, arXiv:1804.04235.
     """
     common: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    moments: dict[str, Any] = {"betas": (settings.beta1, settings.beta2), "eps": settings.epsilon}
     match settings.optimizer:
         case "adamw":
-            return torch.optim.AdamW(parameters, fused=True, **common)
+            return torch.optim.AdamW(parameters, fused=True, **common, **moments)
         case "adafactor":
             return torch.optim.Adafactor(parameters, **common)
         case "adamw_8bit":
             if device.type != "cuda":
                 raise SettingsError('train.optimizer = "adamw_8bit" needs a CUDA GPU, and training is on another device.\nWrite "adamw".')
-            return cast(torch.optim.Optimizer, _package("bitsandbytes", "8bit").optim.AdamW8bit(parameters, **common))
+            return cast(torch.optim.Optimizer, _package("bitsandbytes", "8bit").optim.AdamW8bit(parameters, **common, **moments))
         case "prodigy":
             # A warm-up is no progress, and decay is decoupled, as its authors advise for diffusion models.
             more = {"safeguard_warmup": True, "use_bias_correction": True, "decouple": True}
             # It prints a line about its settings, where only results belong.
             with redirect_stdout(StringIO()):
-                return cast(torch.optim.Optimizer, _package("prodigyopt", "prodigy").Prodigy(parameters, **common, **more))
+                return cast(torch.optim.Optimizer, _package("prodigyopt", "prodigy").Prodigy(parameters, **common, **moments, **more))
         case "schedule_free":
-            optimizer = _package("schedulefree", "schedule-free").AdamWScheduleFree(parameters, **common)
+            optimizer = _package("schedulefree", "schedule-free").AdamWScheduleFree(parameters, **common, **moments)
             optimizer.train()
             return cast(torch.optim.Optimizer, optimizer)
 

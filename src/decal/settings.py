@@ -102,8 +102,10 @@ class DataSettings(Section):
     holdout_share: float = Field(
         0.15, ge=0, le=0.5, description="Share of the pictures kept out of training to measure it, at least 6; 0 keeps none."
     )
-    faulty: Literal["refuse", "leave out"] = Field(
-        "refuse", description="What training does while the check finds errors: refuse to start, or leave those pictures out."
+    faulty: Literal["refuse", "leave out", "keep"] = Field(
+        "refuse",
+        description="What training does while the check finds errors: refuse to start, leave those pictures out, or keep all that can be "
+        "decoded.",
     )
 
 
@@ -226,6 +228,9 @@ class TrainSettings(Section):
     restarts: int = Field(1, ge=1, le=1000, description="How often cosine_with_restarts goes from the peak to its end.")
     final_rate: float = Field(0.0, ge=0, lt=1, description="Where the schedule ends, as a share of the peak.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay, decoupled from the gradient.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="How much of the mean gradient is kept each step; not for adafactor.")
+    beta2: float = Field(0.999, ge=0, lt=1, description="How much of the mean squared gradient is kept each step; not for adafactor.")
+    epsilon: float = Field(1e-8, gt=0, description="Added to the root of the mean squared gradient; not for adafactor.")
     ema_decay: float | None = Field(
         None,
         gt=0,
@@ -268,6 +273,10 @@ class TrainSettings(Section):
     validation_prompts: tuple[str, ...] | None = Field(
         None, description="Prompts drawn at every checkpoint; left out, the first two of compare_prompts.txt; an empty list draws none."
     )
+    validate_every: int | None = Field(
+        None, ge=1, description="Steps between drawings of those prompts, and at the end; left out, at every checkpoint."
+    )
+    validation_images: int = Field(1, ge=1, le=64, description="Pictures of each of those prompts, each with a seed of its own.")
     trackers: tuple[str, ...] = Field(
         ("tensorboard",),
         description="Where steps are logged besides steps.jsonl: names accelerate knows, such as wandb.",
@@ -376,6 +385,10 @@ def _impossible(train: TrainSettings) -> list[str]:
         problems.append("train.min_snr_gamma and train.debiased are two weightings of the same timesteps. Keep one.")
     if train.timestep_mean and train.timesteps != "logit_normal":
         problems.append(f'train.timestep_mean belongs to train.timesteps = "logit_normal" (it is "{train.timesteps}"). Leave it out.')
+    named = {"beta1": train.beta1, "beta2": train.beta2, "epsilon": train.epsilon}
+    moved = [f"train.{key}" for key, value in named.items() if value != TrainSettings.model_fields[key].default]
+    if train.optimizer == "adafactor" and moved:
+        problems.append(f'{" and ".join(moved)} belong to other optimizers than train.optimizer = "adafactor". Leave them out.')
     if train.restarts > 1 and train.schedule != "cosine_with_restarts":
         problems.append('train.restarts belongs to train.schedule = "cosine_with_restarts". Write that, or leave restarts out.')
     return problems
@@ -557,6 +570,8 @@ FREE = {
     "train.checkpoint_every",
     "train.cache_gib",
     "train.validation_prompts",
+    "train.validate_every",
+    "train.validation_images",
     "train.trackers",
 }
 

@@ -103,8 +103,16 @@ def peak_memory(device: torch.device) -> int:
     return used if sys.platform == "darwin" else used * 1024
 
 
-def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:
-    """Train a LoRA on the base; yields blocks of steps, and checkpoints whose files are whole.
+@dataclass(frozen=True)
+class Pause:
+    """A moment between two checkpoints at which whoever iterates may draw with the adapter. factors_sha256: of what it is then, hex."""
+
+    step: int
+    factors_sha256: str
+
+
+def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint | Pause]:
+    """Train a LoRA on the base; yields blocks of steps, checkpoints whose files are whole, and pauses to draw in.
 
     When `task.stop` says so, the state to go on from is saved and the iteration ends. Raises DivergedError when `UNFIT_LIMIT` steps in a
     row were not finite.
@@ -138,6 +146,11 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint]:
             # Whoever takes it may draw with the denoiser, and should see what was saved.
             with loop.average.shown():
                 yield checkpoint
+        elif settings.validate_every and loop.step % settings.validate_every == 0:
+            loop.send()
+            yield loop.read(late_blocks=0)
+            with loop.average.shown():
+                yield Pause(loop.step, lora.fingerprint(loop.factors))
         elif len(loop.block) == BLOCK_STEPS:
             loop.send()
             if steps := loop.read(late_blocks=1):
@@ -159,7 +172,7 @@ def require_trackers(names: Sequence[str]) -> None:
         )
 
 
-def tracked(events: Iterable[list[Step] | Checkpoint], run: Run, settings: Resolved) -> Iterator[list[Step] | Checkpoint]:
+def tracked(events: Iterable[list[Step] | Checkpoint | Pause], run: Run, settings: Resolved) -> Iterator[list[Step] | Checkpoint | Pause]:
     """The same events, logged to the trackers that `train.trackers` names."""
     names = list(settings.train.trackers)
     if not names:

@@ -106,8 +106,12 @@ def _learn(base: "Base", task: "Task", album: gallery.Album, prompts: list[str])
             project.append(run.checkpoints, event)
             album.add(event)
             yield event
-            yield from _validate(base, resolved, album, event.step, prompts)
+            if _is_drawn(resolved, event.step):
+                yield from _validate(base, resolved, album, event.step, prompts)
             is_enough = ends_early and runs.is_past_minimum(runs.checkpoints(run))
+        elif isinstance(event, training.Pause):
+            album.add_pause(event.step, event.factors_sha256)
+            yield from _validate(base, resolved, album, event.step, prompts)
         else:
             project.append_all(run.steps, event)
             yield event
@@ -119,6 +123,8 @@ def records_to_train(at: Project, settings: Settings, checked: Checked) -> list[
     errors = [finding for finding in checked.findings if finding.level == "error"]
     faulty = {finding.file for finding in errors if finding.file is not None}
     is_of_the_set = any(finding.file is None for finding in errors)
+    if settings.data.faulty == "keep":
+        faulty &= set(checked.listing.files) - checked.looks.keys()
     if errors and (settings.data.faulty == "refuse" or is_of_the_set):
         without = (
             ', or train without those pictures: for this call with  --set data.faulty="leave out"  '
@@ -206,15 +212,22 @@ def _validate_missing(
     """Draw what an attempt that was killed left out."""
     from decal.generate import generate
 
-    whole = {step: run.folder / one.file for step, one in album.checkpoints.items() if runs.is_whole(run, one)}
+    drawn = {step: one for step, one in album.checkpoints.items() if _is_drawn(resolved, step)}
+    whole = {step: run.folder / one.file for step, one in drawn.items() if runs.is_whole(run, one)}
     cells = album.missing(_validation_cells(resolved, list(whole), prompts))
     if cells:
         yield Progress("drawing the validation prompts")
         yield from album.keep(generate(base, cells, adapters=whole, images={}, batch=resolved.compare.batch))
 
 
+def _is_drawn(resolved: Resolved, step: int) -> bool:
+    """Whether the validation prompts are drawn at a checkpoint."""
+    every = resolved.train.validate_every
+    return every is None or step % every == 0 or step == resolved.train.steps
+
+
 def _validation_cells(resolved: Resolved, steps: list[int], prompts: list[str]) -> list[Cell]:
-    # One seed is enough to see how it goes.
-    drawing = resolved.compare.model_copy(update={"seeds": resolved.compare.seeds[:1]})
+    first = resolved.compare.seeds[0]
+    drawing = resolved.compare.model_copy(update={"seeds": tuple(range(first, first + resolved.train.validation_images))})
     cells = grid.compare_cells(prompts, steps, drawing, resolved.data.resolution)
     return [cell for cell in cells if cell.checkpoint in steps]
