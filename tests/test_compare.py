@@ -131,6 +131,12 @@ def test_a_lora_that_learnt_nothing_does_not_win() -> None:
     assert [standing.place for standing in verdict.standings] == ["beaten", "beaten"]
 
 
+def test_a_lora_that_draws_anything_but_what_was_asked_for_does_not_win() -> None:
+    verdict = judged(world({100: Made(style=0.9, wrong=1.0)}, prompts=12))
+    assert verdict.outcome == "undecided"
+    assert "cannot tell whether step 100 draws what it is asked for" in verdict.reason
+
+
 def test_the_only_checkpoint_is_kept_where_it_beats_the_base() -> None:
     verdict = judged(world({200: Made(style=0.9)}))
     assert (verdict.outcome, verdict.checkpoint, verdict.lead) == ("winner", 200, None)

@@ -27,7 +27,7 @@ from decal.viewing import COPIES, Change, Proofreader, Reader, Shown, Square, Vi
 
 logger = logging.getLogger(__name__)
 
-METHOD = 1
+METHOD = 2
 """Raised whenever the same pictures lead to another verdict."""
 SWEEP_PROMPTS = 8
 MAX_PLANTED = 24

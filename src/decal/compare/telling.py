@@ -88,7 +88,7 @@ def _undecided(verdict: Verdict) -> list[str]:
     share = next(standing.best_share for standing in verdict.standings if standing.checkpoint == verdict.checkpoint)
     guess = f"The best guess is step {verdict.checkpoint:,}, the best in {share:.0%} of the resamples."
     if not verdict.open:
-        return [f"Not decided: {_size(verdict)} cannot tell whether any checkpoint is nearer to your style than the base.", guess]
+        return [f"Not decided: {_size(verdict)} cannot tell whether {_in_doubt(verdict)}.", guess]
     said = [f"Not decided: {_size(verdict)} cannot tell step {verdict.checkpoint:,} from {_steps(verdict.open)}."]
     if verdict.prompts_needed is None:
         return [
@@ -97,6 +97,15 @@ def _undecided(verdict: Verdict) -> list[str]:
             guess,
         ]
     return [*said, f"{counted(verdict.prompts_needed, 'more prompt')} would.", guess]
+
+
+def _in_doubt(verdict: Verdict) -> str:
+    """What is not sure of the best checkpoint, where it is sure that it is the best."""
+    best = next(standing for standing in verdict.standings if standing.checkpoint == verdict.checkpoint)
+    style = next(value for value in best.values if value.measure == "style")
+    if style.scaled_low is None or style.scaled_low <= 0:
+        return "any checkpoint is nearer to your style than the base"
+    return f"step {best.checkpoint:,} draws what it is asked for"
 
 
 def _none(verdict: Verdict) -> list[str]:

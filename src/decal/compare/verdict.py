@@ -24,6 +24,8 @@ from decal.settings import MOST_PROMPTS
 
 MATERIAL = 0.05
 """Utility by which an unbeaten rival may be better, at the end of its interval, and still count as tied; beyond, the comparison is open."""
+ROUNDING = 1e-6
+"""Utility that is nothing but rounding."""
 MANY = 10
 """Candidates above which the model confidence set says who is beaten."""
 PROMPTS_AT_A_TIME = 4
@@ -153,11 +155,10 @@ def _outcome(contest: Contest | None, ranking: Ranking | None, race: Race) -> Ou
     if ranking is None:
         return "none"
     is_sound = "style" in {objective.name for objective in contest.fitted.objectives}
-    if is_sound and contest.utilities()[ranking.best, 0] <= 0:
+    if is_sound and contest.utilities()[ranking.best, 0] <= ROUNDING:
         return "none"
-    if not is_sound:
-        return "undecided"
-    if "open" in ranking.places.values() or interval(contest.scaled["style"][ranking.best])[0] <= 0:
+    # A best that may be no better than the base, or draw anything at all, is none to recommend.
+    if not is_sound or "open" in ranking.places.values() or any(interval(of[ranking.best])[0] <= 0 for of in contest.scaled.values()):
         return "undecided"
     return "tie" if "tied" in ranking.places.values() else "winner"
 

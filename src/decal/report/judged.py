@@ -11,7 +11,7 @@ from decal.wording import counted
 
 MEANINGS = {
     "style": "How far single pictures lie on the way from the base's style to yours.",
-    "adherence": "Whether pictures show what was asked for: how many of the other prompts fit worse.",
+    "adherence": "Whether pictures show what was asked for: by how much better their own prompt fits than the others.",
     "copying": "Share of pictures that repeat a training picture, or its mirror image.",
     "contrast": "More contrast than your pictures and the base's have.",
     "chroma": "Stronger colours than your pictures and the base's have.",

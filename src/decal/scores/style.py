@@ -1,7 +1,7 @@
 """Style: whether each drawn picture lies among the user's pictures rather than among the base's.
 
 Two numbers a cell: how dense the user's pictures are around it, and how dense the base's of other prompts are. The first less
-a part of the second, akin to the witness of the maximum mean discrepancy, says where it lies between the two sets. The
+the second, the witness of the maximum mean discrepancy, says where it lies between the two sets. The
 discrepancy of the whole set is kept as `Distance`, for information: it ranks checkpoints worse, because it also asks that they be as varied
 as the references, which show other things (LOG.md, 2026-11-25).
 Source: Gretton et al. 2012, JMLR 13, 723-773, section 2.3 for the witness.
@@ -17,24 +17,24 @@ from decal.scores.looks import Looks, Numbers
 from decal.scores.statistic import Statistic, Weights, over_prompt_pairs, over_prompts_and_references, over_reference_pairs
 
 MIN_REFERENCES = 4
-LOCALITY = 0.15
+LOCALITY = 0.2
 """Bandwidth of the witness as a share of the median squared distance: near enough that only alike pictures count."""
-REPULSION = 0.5
-"""Weight of the base's density. At 0 nothing tells a picture that stays with the base from one that left both, at 1 one that left both is
-half-way to the user's."""
 
 
 def vectors(looks: Looks) -> Numbers:
-    """What style is compared by, [..., D + 233]: the embedder's vector and the histogram, with equal say."""
-    both = np.concatenate([unit_rows(looks.style), unit_rows(looks.histogram)], axis=-1)
-    return np.asarray(both / np.sqrt(2), np.float64)
+    """What style is compared by, [..., D + 233 + C]: how a picture is drawn, its histogram, and what is in it, with equal say.
+
+    What is in it counts too, because colours and edges alone hardly tell scraps from whole drawings (LOG.md, 2026-11-26).
+    """
+    parts = [unit_rows(looks.style), unit_rows(looks.histogram), unit_rows(looks.content)]
+    return np.asarray(np.concatenate(parts, axis=-1) / np.sqrt(len(parts)), np.float64)
 
 
 @dataclass(frozen=True)
 class Kernels:
     """The user's pictures and the base's as points, and how alike pictures are.
 
-    references: of all own pictures, [R, D + 233]; is_reference: which of them can be compared with, [R].
+    references: of all own pictures, [R, D + 233 + C]; is_reference: which of them can be compared with, [R].
     median: of the squared distances between them and the base's pictures.
     """
 
@@ -116,7 +116,7 @@ class Style:
         looks, base = self.evidence.drawn[checkpoint], self.evidence.base
         near = np.where(cells[..., None], self.kernels.to_references(looks, LOCALITY), np.nan)
         far = np.where(cells[..., None, None], self.kernels.between(looks, base, LOCALITY), np.nan)
-        return over_prompts_and_references(near) - over_prompt_pairs(far) * REPULSION
+        return over_prompts_and_references(near) - over_prompt_pairs(far)
 
     def scale(self, values: Numbers) -> Numbers:
         """The share of the way from the base to the user's own pictures."""
@@ -129,7 +129,7 @@ class Style:
         prompts = np.arange(len(far))
         far[prompts, :, prompts] = np.nan
         near = mean_there(self.kernels.to_references(looks, LOCALITY))
-        return self.scale(near - REPULSION * mean_there(far.reshape(*far.shape[:2], -1)))
+        return self.scale(near - mean_there(far.reshape(*far.shape[:2], -1)))
 
     def flaw(self, weights: Weights) -> str | None:
         """The user's own pictures must surely be farther on the way than the base's are."""
@@ -141,7 +141,7 @@ class Style:
         far = self.kernels.alike(_rows(vectors(self.evidence.base)), self.kernels.references, LOCALITY)
         far = np.where(self.kernels.is_reference, far.reshape(*self.evidence.cells(BASE).shape, -1), np.nan)
         far = np.where(self.evidence.cells(BASE)[..., None], far, np.nan)
-        return over_reference_pairs(self.kernels.among_references(LOCALITY)) - over_prompts_and_references(far) * REPULSION
+        return over_reference_pairs(self.kernels.among_references(LOCALITY)) - over_prompts_and_references(far)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Burn and blur: whether contrast, chroma, clipping or sharpness left the range of the user's pictures.
 
 There are no limits in themselves: a poster is harsher than a watercolour. A checkpoint is burnt where it lies surely above the user's own
-pictures, training ones included, and also above the base on the same prompts; so neither a contrasty style nor contrasty prompts are
-blamed. Blur is the same with sharpness, below.
+pictures, training ones included, and also above the base on the same prompts, by more than a margin both times; so neither a contrasty
+style nor contrasty prompts are blamed, nor what the base itself cannot do. Blur is the same with sharpness, below.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from decal.scores.statistic import Statistic, Weights, over_cells, over_referenc
 Side = Literal["above", "below"]
 
 MARGIN = 0.5
-"""How far the mean may lie beyond that of the user's pictures, in standard deviations of these."""
+"""How far the mean may lie beyond that of the user's pictures, and beyond that of the base's, in standard deviations of the user's."""
 MIN_REFERENCES = 4
 
 
@@ -56,7 +56,7 @@ class Tone:
         return np.asarray((self.evidence.drawn[checkpoint].tone[..., self.tone] - np.nanmean(own)) / self.spread, np.float64)
 
     def breach(self, checkpoint: int, cells: Cells) -> tuple[Statistic, ...]:
-        """Beyond the user's pictures by more than the margin, and beyond the base on the same cells."""
+        """Beyond the user's pictures by more than the margin, and so beyond the base on the same cells."""
         return self._breach(self.evidence.drawn[checkpoint], cells)
 
     def complaint(self, checkpoint: int, cells: Cells) -> str:
@@ -66,12 +66,12 @@ class Tone:
         return f"has {abs(far):.1f} standard deviations {'more' if self.side == 'above' else 'less'} {what} than your pictures"
 
     def flaw(self, weights: Weights) -> str | None:
-        """Spoilt pictures must lie beyond the base's own; a guardrail that sees nothing protects from nothing."""
+        """Spoilt pictures must lie beyond the base's own by the margin; a guardrail that sees nothing protects from nothing."""
         planted = self.evidence.planted.burnt if self.side == "above" else self.evidence.planted.blurred
         if planted is None:
             return None
         cells = self.evidence.cells(BASE) & planted.is_there
-        if surely_above_zero(self._paired(planted, cells), weights):
+        if surely_above_zero(self._paired(planted, cells) - MARGIN, weights):
             return None
         return f"it does not see pictures {'burnt' if self.side == 'above' else 'blurred'} to test it"
 
@@ -80,7 +80,7 @@ class Tone:
         return 1.0 if self.side == "above" else -1.0
 
     def _breach(self, looks: Looks, cells: Cells) -> tuple[Statistic, ...]:
-        return self._beyond(looks, cells) - MARGIN, self._paired(looks, cells)
+        return self._beyond(looks, cells) - MARGIN, self._paired(looks, cells) - MARGIN
 
     def _beyond(self, looks: Looks, cells: Cells) -> Statistic:
         """Distance from the user's pictures towards the forbidden side."""
