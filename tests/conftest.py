@@ -25,6 +25,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random-weight SDXL of 64 px."""
+    from models import build_xl
+
+    return build_xl(tmp_path_factory.mktemp("tiny-xl") / "model")
+
+
+@pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen different 96 px pictures with good captions, as an imagefolder."""
     from PIL import Image, ImageDraw

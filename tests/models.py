@@ -5,8 +5,16 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from decal.presets import MINI
 
@@ -72,5 +80,70 @@ def build(folder: Path, *, prediction: Prediction = "epsilon", sample_size: int 
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
+def build_xl(folder: Path, *, is_turbo: bool = False) -> Path:
+    """An SDXL of 64 px with two text encoders, of which the first is 16 wide, and the sizes of a picture told to its UNet.
+
+    is_turbo: with the scheduler file of SDXL-Turbo. Two residual blocks a side and a downsampling without attention, as in SDXL.
+    """
+    torch.manual_seed(0)
+    texts = []
+    for kind, width in ((CLIPTextModel, 16), (CLIPTextModelWithProjection, 32)):
+        config = CLIPTextConfig(
+            vocab_size=49408,
+            hidden_size=width,
+            intermediate_size=2 * width,
+            projection_dim=24,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=77,
+            bos_token_id=49406,
+            eos_token_id=49407,
+        )
+        texts.append(kind(config))
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 64),
+        layers_per_block=2,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2),
+        cross_attention_dim=48,
+        attention_head_dim=(1, 2),
+        norm_num_groups=8,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=24 + 6 * 8,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=64,
+        scaling_factor=0.13025,
+    )
+    noise = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "prediction_type": "epsilon"}
+    scheduler = (
+        EulerAncestralDiscreteScheduler(timestep_spacing="trailing", steps_offset=1, **noise)
+        if is_turbo
+        else EulerDiscreteScheduler(timestep_spacing="leading", steps_offset=1, **noise)
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    at = Path(MINI.where) / "tokenizer"
+    StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=texts[0],
+        text_encoder_2=texts[1],
+        tokenizer=CLIPTokenizer.from_pretrained(at, model_max_length=77),
+        tokenizer_2=CLIPTokenizer.from_pretrained(at, model_max_length=77, pad_token="!"),
+        unet=unet,
+        scheduler=scheduler,
+        add_watermarker=False,
     ).save_pretrained(folder)
     return folder

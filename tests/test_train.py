@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from decal import lora, project, state
+from decal.bases import Base
 from decal.bases.sd import StableDiffusion
 from decal.cache import Cache
 from decal.errors import DivergedError, SettingsError
@@ -49,7 +50,7 @@ def task_of(folder: Path, shapes: Path, settings: Resolved, *, model: Path, pict
     return base, Task(Run(folder), settings, sets[0], sets[1], 1, None, lambda: False)
 
 
-def run_all(base: StableDiffusion, task: Task) -> tuple[list[Step], list[Checkpoint]]:
+def run_all(base: Base, task: Task) -> tuple[list[Step], list[Checkpoint]]:
     events = list(train(base, task))
     steps = [step for event in events if isinstance(event, list) for step in event]
     return steps, [event for event in events if isinstance(event, Checkpoint)]

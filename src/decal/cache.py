@@ -46,26 +46,32 @@ class Batch:
 
 
 class Examples:
-    """Encoded pictures with their captions, by their place in `records`. shapes: height and width of the latents of each."""
+    """Encoded pictures with their captions, by their place in `records`.
+
+    shapes: height and width of the latents of each. told: conditioning of each caption, and what each picture adds to it.
+    """
 
     def __init__(
         self,
         files: Sequence[Path],
         records: Sequence[Record],
         shapes: Sequence[tuple[int, int]],
-        conditioning: Conditioning,
+        told: tuple[Conditioning, Conditioning],
         *,
         device: torch.device,
         budget: int,
     ):
         self.records = tuple(records)
         captions = _captions(records)
+        conditioning, frames = told
         self._caption = {caption: place for place, caption in enumerate(captions)}
         self._files = tuple(files)
         self._device = device
         self.size_bytes = sum(path.stat().st_size for path in files) + sum(t.nbytes for t in conditioning.values())
         self.is_resident = self.size_bytes <= budget
         self._conditioning = {name: t.to(device) for name, t in conditioning.items()} if self.is_resident else dict(conditioning)
+        # Six numbers a picture at most.
+        self._frames = {name: t.to(device) for name, t in frames.items()}
         self.shapes = tuple(shapes)
         self._place = {index: place for of in self.alike(len(files)) for place, index in enumerate(of)}
         self._held = self._hold() if self.is_resident else None
@@ -87,15 +93,16 @@ class Examples:
         places = [self._caption["" if sample.is_blind else self._drawn(sample)] for sample in samples]
         if self._held is None:
             latents, mask = self._stack(indexes)
-            rows = to_device(torch.tensor([list(range(len(samples))), flips]), self._device)
+            rows = to_device(torch.tensor([list(range(len(samples))), flips, indexes]), self._device)
             conditioning = {name: to_device(t[places], self._device) for name, t in self._conditioning.items()}
         else:
             # One small copy that the host does not wait for; the rest is indexing on the device.
-            chosen = to_device(torch.tensor([[self._place[index] for index in indexes], flips, places]), self._device)
+            chosen = to_device(torch.tensor([[self._place[index] for index in indexes], flips, indexes, places]), self._device)
             latents, masks = self._held[self.shapes[indexes[0]]]
             mask = masks[chosen[0]]
-            rows = chosen[:2]
-            conditioning = {name: t[chosen[2]] for name, t in self._conditioning.items()}
+            rows = chosen[:3]
+            conditioning = {name: t[chosen[3]] for name, t in self._conditioning.items()}
+        conditioning |= {name: t[rows[2]] for name, t in self._frames.items()}
         latents = latents[rows[0], rows[1]]  # [B, 2, C, h, w]
         mask = torch.where(rows[1].bool()[:, None, None, None], mask.flip(-1), mask)
         return Batch(latents[:, 0].float(), latents[:, 1].float(), mask, conditioning)
@@ -128,7 +135,7 @@ class Cache:
         self._dtype = torch.float32 if base.dtype == torch.float32 else torch.float16
         how = settings.model_dump(include={"resolution", "ground", "fit", "flip"})
         self._pictures_key = fingerprint("pictures", 1, how, str(self._dtype), base.fingerprint("vae"))
-        self._texts_key = fingerprint("texts", 1, str(base.dtype), base.fingerprint("text_encoder", "tokenizer"))
+        self._texts_key = fingerprint("texts", 1, str(base.dtype), base.fingerprint(*base.text_parts))
 
     def fill(self, dataset: Path, records: Sequence[Record]) -> Iterator[Progress]:
         """Encode the pictures that are not there yet; yields how many of them have been, 0 first.
@@ -152,7 +159,9 @@ class Cache:
         files = [self._picture(record) for record in records]
         stride = self._base.stride
         shapes = [(height // stride, width // stride) for width, height in map(self._shape, records)]
-        return Examples(files, records, shapes, self._texts(captions), device=self._base.device, budget=budget)
+        side, fit = self._settings.resolution, self._settings.fit
+        frames = self._base.encode_frames([pictures.frame_for(one.width_px, one.height_px, side, fit) for one in records])
+        return Examples(files, records, shapes, (self._texts(captions), frames), device=self._base.device, budget=budget)
 
     def _texts(self, captions: list[str]) -> Conditioning:
         path = self._folder / "texts" / f"{fingerprint(self._texts_key, captions)}.safetensors"

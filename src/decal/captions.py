@@ -35,51 +35,58 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Tokenizer:
-    """Counts and cuts text as a base's text encoder does. limit: its number of tokens, BOS and EOS included."""
+    """Counts and cuts text as a base's text encoders do. limit: their number of tokens, BOS and EOS included.
 
-    def __init__(self, encoder: Encoder, limit: int):
-        # A tokenizer.json may come with padding and truncation switched on, which would hide what is too long.
-        encoder.no_padding()
-        encoder.no_truncation()
-        self._encoder = encoder
+    Where a base has several, each sees all of a prompt, so what any of them loses counts as lost.
+    """
+
+    def __init__(self, encoders: Encoder | Sequence[Encoder], limit: int):
+        self._encoders = [encoders] if isinstance(encoders, Encoder) else list(encoders)
+        for encoder in self._encoders:
+            # A tokenizer.json may come with padding and truncation switched on, which would hide what is too long.
+            encoder.no_padding()
+            encoder.no_truncation()
         self.limit = limit
 
     @classmethod
     def of_base(cls, model: str) -> "Tokenizer":
-        """The tokenizer of a base by the name in `base.model`; for a hub id, OpenAI CLIP's, which all SD 1.x and 2.x share."""
+        """The tokenizers of a base by the name in `base.model`; for a hub id, OpenAI CLIP's, which all SD 1.x, 2.x and SDXL share."""
         preset = base_preset(model)
         folder = Path(preset.where).expanduser()
         return cls.from_folder(folder if folder.is_dir() else Path(MINI.where), preset.token_limit)
 
     @classmethod
     def from_folder(cls, folder: Path, limit: int) -> "Tokenizer":
-        """The tokenizer in `tokenizer/` of a model folder: tokenizer.json, or vocab.json with merges.txt.
+        """The tokenizers in `tokenizer/` and `tokenizer_2/` of a model folder: tokenizer.json, or vocab.json with merges.txt.
 
         Raises BaseModelError where neither is there or can be read.
         """
-        at = folder / "tokenizer"
-        try:
-            return cls(Encoder.from_file(str(at / "tokenizer.json")) if (at / "tokenizer.json").is_file() else _clip(at), limit)
-        except Exception as problem:  # The library raises nothing narrower for a damaged file.
-            raise BaseModelError(
-                f"{at} holds no tokenizer that can be read ({problem}).\nPut tokenizer.json, or vocab.json and merges.txt, there."
-            ) from problem
+        encoders: list[Encoder] = []
+        for at in (folder / "tokenizer", *sorted(folder.glob("tokenizer_*"))):
+            try:
+                encoders.append(Encoder.from_file(str(at / "tokenizer.json")) if (at / "tokenizer.json").is_file() else _clip(at))
+            except Exception as problem:  # The library raises nothing narrower for a damaged file.
+                raise BaseModelError(
+                    f"{at} holds no tokenizer that can be read ({problem}).\nPut tokenizer.json, or vocab.json and merges.txt, there."
+                ) from problem
+        return cls(encoders, limit)
 
     def count(self, text: str) -> int:
         """Tokens of the text, BOS and EOS included."""
-        return len(self._encoder.encode(text).ids)
+        return self.counts([text])[0]
 
     def counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, BOS and EOS included; faster than one at a time."""
-        return [len(encoding.ids) for encoding in self._encoder.encode_batch_fast(list(texts))]
+        each = [[len(encoding.ids) for encoding in encoder.encode_batch_fast(list(texts))] for encoder in self._encoders]
+        return [max(counts) for counts in zip(*each, strict=True)]
 
     def split(self, text: str) -> list[str]:
         """The pieces that the text is cut into, without BOS and EOS; a piece of bytes shows as the letter it belongs to."""
-        return [text[start:end] for start, end in self._encoder.encode(text).offsets[1:-1]]
+        return [text[start:end] for start, end in self._encoders[0].encode(text).offsets[1:-1]]
 
     def cut(self, text: str, limit: int) -> str:
         """The words that are lost, wholly or in part, at this many tokens, BOS and EOS included; "" where none is."""
-        offsets = self._encoder.encode(text).offsets[1:-1]
+        offsets = max((encoder.encode(text).offsets[1:-1] for encoder in self._encoders), key=len)
         kept = max(0, limit - 2)
         if len(offsets) <= kept:
             return ""

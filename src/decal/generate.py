@@ -21,6 +21,7 @@ from decal.adapters import Swapper, read
 from decal.bases import Base, Conditioning
 from decal.cache import to_pixels
 from decal.errors import BaseModelError
+from decal.pictures import Frame
 from decal.records import Cell
 
 
@@ -125,6 +126,7 @@ def _denoise(base: Base, cells: list[Cell], texts: Mapping[str, Conditioning], i
     guided = [row for row, cell in enumerate(cells) if cell.guidance > 1]
     told = [texts[cell.prompt] for cell in cells] + [texts[cells[row].negative] for row in guided]
     conditioning = {name: torch.stack([rows[name] for rows in told]) for name in told[0]}
+    conditioning |= base.encode_frames([Frame.whole(first.width_px, first.height_px)] * len(told))
     guidance = torch.tensor([cells[row].guidance for row in guided], device=base.device)[:, None, None, None]
     for timestep in timesteps:
         noisy = scheduler.scale_model_input(latents, timestep)

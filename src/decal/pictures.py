@@ -152,6 +152,38 @@ def shape_for(width_px: int, height_px: int, side_px: int, fit: Fit) -> tuple[in
     return min(_shapes(side_px), key=lambda shape: (abs(math.log(shape[0] * height_px / (shape[1] * width_px))), shape))
 
 
+@dataclass(frozen=True)
+class Frame:
+    """Where a training picture comes from in its original, as (height, width) or (top, left) in px.
+
+    original: the size before anything was done to it. corner: of the part that was kept, in the whole picture at the scale of training.
+    size: of the training picture.
+    """
+
+    original: tuple[int, int]
+    corner: tuple[int, int]
+    size: tuple[int, int]
+
+    @classmethod
+    def whole(cls, width_px: int, height_px: int) -> "Frame":
+        """That of a picture that was neither resized nor cropped."""
+        return cls((height_px, width_px), (0, 0), (height_px, width_px))
+
+
+def frame_for(width_px: int, height_px: int, side_px: int, fit: Fit) -> Frame:
+    """How `fitted` makes a training picture of one of this size.
+
+    A padded picture counts as a square original with its ground, so nothing of it was cropped. Crops are taken from the middle, so a
+    mirrored picture has the same frame.
+    """
+    width, height = shape_for(width_px, height_px, side_px, fit)
+    if fit == "pad":
+        return Frame((max(width_px, height_px),) * 2, (0, 0), (height, width))
+    scale = min(width_px / width, height_px / height)
+    corner = round((height_px / scale - height) / 2), round((width_px / scale - width) / 2)
+    return Frame((height_px, width_px), corner, (height, width))
+
+
 def fitted(image: Image.Image, side_px: int, fit: Fit, ground: str) -> tuple[Image.Image, Image.Image]:
     """The RGB picture as it is trained on, and its mask "L": 255 where the picture is, 0 where it was padded.
 

@@ -83,7 +83,9 @@ class Section(BaseModel):
 class BaseSettings(Section):
     """Which model is taught."""
 
-    model: str = Field("mini", min_length=1, description="mini, sd1.5, sd2.1, sd2.1-base, a hub id, or a folder in the diffusers layout.")
+    model: str = Field(
+        "mini", min_length=1, description="mini, sd1.5, sd2.1, sd2.1-base, sdxl, a hub id, or a folder in the diffusers layout."
+    )
 
 
 class DataSettings(Section):

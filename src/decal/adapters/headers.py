@@ -10,13 +10,6 @@ from dataclasses import dataclass
 from decal.adapters.reading import Adapter
 from decal.bases import Outline
 
-ARCHITECTURES = {
-    (768, "epsilon"): "stable-diffusion-v1",
-    (1024, "epsilon"): "stable-diffusion-v2-512",
-    (1024, "v_prediction"): "stable-diffusion-v2-768-v",
-}
-VERSIONS = {(768, "epsilon"): "sd_v1", (1024, "epsilon"): "sd_v2", (1024, "v_prediction"): "sd_v2_v"}
-
 
 @dataclass(frozen=True)
 class Told:
@@ -32,10 +25,9 @@ class Told:
 
 def header(told: Told, outline: Outline, adapter: Adapter) -> dict[str, str]:
     """The entries for a file of any form, and those that kohya's tools and A1111 look for."""
-    family = outline.text_width, outline.prediction
     entries = {
         "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"{ARCHITECTURES.get(family, 'stable-diffusion')}/lora",
+        "modelspec.architecture": f"{outline.architecture}/lora",
         "modelspec.implementation": "diffusers",
         "modelspec.title": told.title,
         "modelspec.resolution": f"{told.side_px}x{told.side_px}",
@@ -46,12 +38,12 @@ def header(told: Told, outline: Outline, adapter: Adapter) -> dict[str, str]:
         "ss_resolution": f"({told.side_px}, {told.side_px})",
         "ss_steps": str(told.step),
         "ss_num_train_images": str(told.pictures),
-        "ss_v2": str(outline.text_width == 1024),
+        "ss_v2": str(outline.architecture.startswith("stable-diffusion-v2")),
     }
     if told.keyword:
         entries["modelspec.trigger_phrase"] = told.keyword
-    if family in VERSIONS:
-        entries["ss_base_model_version"] = VERSIONS[family]
+    if outline.kohya_version is not None:
+        entries["ss_base_model_version"] = outline.kohya_version
     ranks = {layer.rank for layer in adapter.layers.values() if "up" in layer.tensors and layer.tensors["down"].shape[2:] > (1, 1)}
     if ranks:
         entries["ss_network_args"] = json.dumps({"conv_dim": str(max(ranks)), "conv_alpha": str(float(max(ranks)))})

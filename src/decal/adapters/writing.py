@@ -138,7 +138,8 @@ def _peft(adapter: Adapter, about: dict[str, str]) -> tuple[dict[str, Tensor], d
 
 
 def _kohya(adapter: Adapter, form: Form, names: list[str]) -> dict[str, Tensor]:
-    is_xl = any(place.startswith("text_encoder_2.") for place in adapter.layers)
+    # kohya's tools call a UNet that is told sizes by the names of the original code, and its first text encoder te1.
+    is_xl = any(name.startswith("add_embedding.") for name in names)
     original = original_names(names)
     tensors: dict[str, Tensor] = {}
     for place, layer in adapter.layers.items():

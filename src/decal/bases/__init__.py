@@ -7,12 +7,16 @@ loop know only `Base`. Conditioning is a named bundle of tensors, so neither nee
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from decal.errors import MemoryFullError
+from decal.pictures import Frame
+
+if TYPE_CHECKING:
+    from decal.bases.sd import StableDiffusion
 
 Prediction = Literal["epsilon", "v_prediction"]
 Conditioning = Mapping[str, Tensor]
@@ -23,7 +27,7 @@ class Base(Protocol):
     """A diffusion model that can be taught and drawn with.
 
     stride: pixels a latent, along each side. prediction: what the denoiser gives. alphas_cumprod: [T], share of signal at each
-    timestep; 0 at the last one where the model was trained to zero terminal SNR.
+    timestep; 0 at the last one where the model was trained to zero terminal SNR. text_parts: the parts that decide how prompts are encoded.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Base(Protocol):
     latent_channels: int
     prediction: Prediction
     alphas_cumprod: Tensor
+    text_parts: tuple[str, ...]
 
     @property
     def denoiser(self) -> nn.Module:
@@ -40,7 +45,7 @@ class Base(Protocol):
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
-        """What an adapter may change, by its name in diffusers: unet, text_encoder; loaded at first use."""
+        """What an adapter may change, by its name in diffusers: unet, text_encoder, text_encoder_2; loaded at first use."""
 
     def targets(self, which: Literal["attention", "all"]) -> list[str]:
         """Ends of the names of the denoiser's layers that get a LoRA."""
@@ -54,6 +59,9 @@ class Base(Protocol):
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Conditioning of each prompt; text beyond the token limit is cut."""
 
+    def encode_frames(self, frames: Sequence[Frame]) -> Conditioning:
+        """What the denoiser is told of each picture's size and crop; empty where it is told nothing of them."""
+
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """The denoiser's output for noisy latents [B, C, h, w] at timesteps [B]."""
 
@@ -64,35 +72,40 @@ class Base(Protocol):
         """A fresh diffusers scheduler for `ddim`, `euler` or `dpm++`, with this model's noise schedule."""
 
     def release_encoders(self) -> None:
-        """Let go of the VAE and the text encoder; they are loaded again when next needed."""
+        """Let go of the VAE and the text encoders; they are loaded again when next needed."""
 
 
 @dataclass(frozen=True)
 class Outline:
     """The layers of a base by name and shape, without weights.
 
-    targets: ends of the names of the layers that each kind of training takes. text_width: of what its denoiser is told; 768 in Stable
-    Diffusion 1.x, 1024 in 2.x.
+    targets: ends of the names of the layers that each kind of training takes. architecture: what ModelSpec calls the family.
+    kohya_version: what kohya's tools call it; None where they have no word for it.
     """
 
     parts: Mapping[str, nn.Module]
     targets: Mapping[Literal["attention", "all"], Sequence[str]]
     prediction: Prediction
-    text_width: int
+    architecture: str
+    kohya_version: str | None
 
 
 def outline(model: str) -> Outline:
     """What a base is built like, read from its configuration alone. Raises BaseModelError where it cannot be had."""
-    from decal.bases.sd import outline
-
-    return outline(model)
+    return _family(model)(model, device=torch.device("meta"), dtype=torch.float32).outline()
 
 
 def load(model: str, *, device: torch.device, dtype: torch.dtype) -> Base:
     """The base of that name, hub id or folder. Raises BaseModelError where it cannot be had."""
-    from decal.bases.sd import StableDiffusion
+    return _family(model)(model, device=device, dtype=dtype)
 
-    return StableDiffusion(model, device=device, dtype=dtype)
+
+def _family(model: str) -> "type[StableDiffusion]":
+    """The class of a base, told by what its UNet takes besides latents and text."""
+    from decal.bases.sd import StableDiffusion
+    from decal.bases.sdxl import StableDiffusionXL
+
+    return StableDiffusionXL if StableDiffusionXL.fits(model) else StableDiffusion
 
 
 @contextmanager

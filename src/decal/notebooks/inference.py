@@ -73,14 +73,14 @@ def _loading(subject: Subject) -> list[Cell]:
                 library.utils.logging.set_verbosity_error()
                 library.utils.logging.disable_progress_bar()
 
-            from diffusers import {sampler}, StableDiffusionPipeline
+            from diffusers import {sampler}, AutoPipelineForText2Image
 
             BASE = {subject.base}
             LORA = <<adapter>>
             device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
             dtype = torch.float16 if device == "cuda" else torch.float32
 
-            pipeline = StableDiffusionPipeline.from_pretrained(
+            pipeline = AutoPipelineForText2Image.from_pretrained(
                 BASE, torch_dtype=dtype, safety_checker=None, requires_safety_checker=False
             )
             pipeline.scheduler = {sampler}.from_config(pipeline.scheduler.config)
