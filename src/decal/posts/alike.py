@@ -53,9 +53,9 @@ class Alikes:
         for begin, length in zip(begins[lengths > 1].tolist(), lengths[lengths > 1].tolist(), strict=True):
             leaders: list[tuple[int, frozenset[int]]] = []
             for place in owners[order[begin : begin + length]].tolist():
-                own = self._set(place)
-                if any(_root(parent, leader) == _root(parent, place) for leader, _ in leaders):
+                if leaders and _root(parent, place) in [_root(parent, leader) for leader, _ in leaders]:
                     continue
+                own = self._set(place)
                 like = next((leader for leader, other in leaders if _is_alike(own, other)), None)
                 if like is not None:
                     low, high = sorted((_root(parent, like), _root(parent, place)))

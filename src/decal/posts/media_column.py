@@ -20,8 +20,12 @@ MAX_CHARACTERS, MAX_DEPTH, MAX_MEDIA, MAX_ADDRESS = 100_000, 8, 20, 2048
 TOKEN = re.compile(
     r"""\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)|(?P<mark>[\[\](),=]))"""
 )
-# What most posts have, without going through the reader.
+# What most posts have: one photo or film, without going through the reader.
 ONE_PHOTO = re.compile(r"\[Photo\(previewUrl='[^'\\]*', fullUrl='([^'\\]+)'\)\]")
+ONE_FILM = re.compile(
+    r"\[(Video|Gif)\(thumbnailUrl='([^'\\]+)', variants=\[(?:VideoVariant\(contentType='[^'\\]*', url='[^'\\]*', bitrate=\w+\)(?:, )?)+\]"
+    r"(?:, (?:duration|views)=[\w.]+)*\)\]"
+)
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
 
 
@@ -44,6 +48,8 @@ def read(text: str) -> tuple[PostMedia, ...]:
         return ()
     if (photo := ONE_PHOTO.fullmatch(text)) is not None:
         return (PostMedia(kind="photo", url=_address(photo.group(1))),)
+    if (film := ONE_FILM.fullmatch(text)) is not None:
+        return (PostMedia(kind=KINDS[film.group(1)], url=_address(film.group(2))),)
     if re.match(r"https?://", text):
         return tuple(PostMedia(kind="photo", url=_address(part)) for part in re.split(r"[\s,;|]+(?=https?://)", text)[:MAX_MEDIA])
     if len(text) > MAX_CHARACTERS:
