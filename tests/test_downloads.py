@@ -18,11 +18,13 @@ import pytest
 from PIL import Image
 from typed import Call
 
-from decal import workflow
+from decal import project, workflow
+from decal.pictures import shape_for
 from decal.posts.crops import crops, nearest_shape
 from decal.posts.downloads import Address, Downloader, _Pinned, is_public
 from decal.project import Project
-from decal.records import PostPicture
+from decal.records import PostPicture, PostRow
+from decal.settings import read
 
 
 def png(colour: str = "red") -> bytes:
@@ -220,7 +222,7 @@ def test_what_a_folder_had_stays_when_the_rest_is_downloaded(tmp_path: Path) -> 
 def test_a_data_set_is_built_checked_and_not_built_again(tmp_path: Path, call: Call) -> None:
     (tmp_path / "given").mkdir()
     for number in range(60):
-        dice = Image.effect_noise((64 + number, 64), 60 + number)
+        dice = Image.effect_noise((96 + number, 96), 60 + number)
         dice.convert("RGB").save(tmp_path / f"given/{number}.png")
     at = posts(tmp_path, [f"https://pictures.example/{number}.png" for number in range(60)])
     call("posts", "plan", at.folder)
@@ -258,6 +260,24 @@ def test_crops_hold_what_is_to_be_seen() -> None:
     assert (top, right - left, bottom) == (0, 100, 100)
     assert left <= 305 <= 395 <= right
     assert [nearest_shape(1200, 675), nearest_shape(500, 500), nearest_shape(400, 500)] == ["16:9", "1:1", "4:5"]
+
+
+def test_the_crops_become_the_three_shapes_that_training_takes(tmp_path: Path, call: Call) -> None:
+    shapes = {"wide.png": (300, 100), "square.png": (90, 90), "upright.gif": (60, 120), "card.jpg": (320, 180)}
+    (tmp_path / "pictures").mkdir()
+    for name, size in shapes.items():
+        Image.effect_noise(size, 90).save(tmp_path / "pictures" / name)
+    at = posts(tmp_path, [f"https://pictures.example/{name}" for name in shapes])
+    for words in (["plan"], ["media", "--from", tmp_path / "pictures"], ["build"]):
+        assert call("posts", words[0], at.folder, *words[1:])[0] == 0
+    rows = project.read(at.posts / "built/00000.jsonl", PostRow)
+    assert [(row.file[-4:], row.shape, row.width_px, row.height_px, row.cut is None) for row in rows] == [
+        (".png", "16:9", 178, 100, False), (".png", "1:1", 90, 90, True), (".png", "4:5", 60, 75, False), (".jpg", "16:9", 320, 180, True)
+    ]  # fmt: skip
+    assert [Image.open(at.dataset / row.file).size for row in rows] == [(row.width_px, row.height_px) for row in rows]
+    settings = read(at.settings)
+    told = {shape_for(row.width_px, row.height_px, 512, settings.data.fit) for row in rows}
+    assert told == {(512, 512), (640, 384), (448, 576)}
 
 
 def posts(folder: Path, urls: list[str]) -> Project:

@@ -639,8 +639,10 @@ class PostPicture(Line):
 
 
 class PostRow(Line):
-    """A picture of a post in the data set; a line of `posts/built/`. file: relative to `dataset/`. crops: of each shape, as left, top,
-    right and bottom in px.
+    """A picture of a post in the data set; a line of `posts/built/`.
+
+    file: relative to `dataset/`. sha256: of the picture that the post had. cut: the window of it that is in the data set, as left, top,
+    right and bottom in px; None where it is all there. crops: the window of each shape in the picture of the data set.
     """
 
     number: int
@@ -656,6 +658,7 @@ class PostRow(Line):
     engagement: Engagement | None
     came_from: str
     shape: str
+    cut: tuple[int, int, int, int] | None
     crops: dict[str, tuple[int, int, int, int]]
 
 

@@ -191,6 +191,11 @@ class PostsSettings(Section):
     negative: str = Field(
         "text, letters, words, watermark, logo, signature", max_length=300, description="What pictures of posts steer away from."
     )
+    crop: Literal["social", "none"] = Field(
+        "social",
+        description="social: each picture is cut to the nearest of 1:1, 16:9 and 4:5, where it has the most detail, for training in "
+        "buckets (data.fit); none: pictures keep their shape.",
+    )
     seed: Seed = Field(0, description="Decides which accounts are kept out of training.")
 
 

@@ -129,10 +129,26 @@ def run(
     say_next(f"decal show {quote(str(folder))}", json)
 
 
-def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.")] = Path("demo"), json: Json = False) -> None:
-    """The whole flow on the stickers and the small base model that come with Decal; needs no GPU and no network."""
-    from decal import workflow
+def demo(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[posts] [FOLDER]", help="Where the project is made; posts: that of decal posts demo.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The whole flow on the stickers and the small base model that come with Decal; needs no GPU and no network.
 
+    `decal demo posts` goes from a table of posts to pictures for new ones instead.
+    """
+    from decal import workflow
+    from decal.cli.posts import demo as demo_of_posts
+
+    given = words or ["demo"]
+    if given[0] == "posts" and len(given) < 3:
+        demo_of_posts(Path(*given[1:] or ["demo-posts"]), json)
+        return
+    if len(given) > 1:
+        raise SettingsError(f"decal demo takes one folder, not {len(given)}.\nCall  decal demo FOLDER  or  decal demo posts FOLDER")
+    folder = Path(given[0])
     if not (folder / "decal.toml").exists():
         brought = workflow.new(folder, workflow.sample_order())
         assert brought is not None, "the sample has pictures"

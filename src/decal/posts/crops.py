@@ -1,7 +1,7 @@
 """Where the shapes of social networks lie in a picture: the window with the most detail, at full height or width.
 
-Training has no buckets of several shapes yet, so pictures keep their own shape in the data set; the crops stand beside each in its line,
-for whoever cuts pictures for a feed.
+A picture comes into the data set cut to the nearest of the three, so that training takes it in one of three buckets (`data.fit`). The
+windows of all three stand beside it in its line, for whoever cuts pictures for a feed.
 """
 
 import numpy as np
@@ -10,6 +10,8 @@ from PIL import Image
 # Square posts, wide cards (1200 x 675), upright posts.
 SHAPES = {"1:1": 1.0, "16:9": 16 / 9, "4:5": 4 / 5}
 LOOKED_AT_PX = 128
+# What is this near to a shape is left as it is, to the byte: encoding it again would cost more than the strip does.
+NEAR = 0.02
 
 Box = tuple[int, int, int, int]
 
@@ -17,6 +19,14 @@ Box = tuple[int, int, int, int]
 def nearest_shape(width_px: int, height_px: int) -> str:
     """The shape that a picture loses least in."""
     return min(SHAPES, key=lambda name: abs(np.log(width_px / height_px / SHAPES[name])))
+
+
+def cut(picture: Image.Image) -> Box | None:
+    """The window of the nearest shape; None where the picture has that shape already."""
+    shape = SHAPES[nearest_shape(*picture.size)]
+    if abs(np.log(picture.width / picture.height / shape)) <= NEAR:
+        return None
+    return crops(picture)[nearest_shape(*picture.size)]
 
 
 def crops(picture: Image.Image) -> dict[str, Box]:

@@ -10,15 +10,28 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+from PIL import Image
 
 from decal import pictures, project
 from decal.grid import seen
 from decal.posts import crops
 from decal.records import Engagement, Post, PostPicture, PostPlace, PostRow, PromptPlan
-from decal.wording import printable
+from decal.wording import counted, printable
 
 STAGED = ".staging-"
+ORIGIN = ("number", "post", "account", "company", "date", "engagement", "came_from", "cut")
+
+
+@dataclass(frozen=True)
+class Building:
+    """How pictures come into the data set. is_cut: to the shapes of social networks. ground: behind transparent pixels of those."""
+
+    engagement: Mapping[int, Engagement | None]
+    is_cut: bool
+    ground: str
 
 
 def rows(
@@ -48,34 +61,33 @@ def fill(
     shard: int,
     kept: Sequence[tuple[Post, PromptPlan, PostPicture, str]],
     files: Path,
-    engagement: Mapping[int, Engagement | None],
+    how: Building,
 ) -> list[PostRow]:
-    """Put the pictures of a shard into `dataset/NNNNN/` in one rename; their rows."""
+    """Put the pictures of a shard into `dataset/NNNNN/` in one rename; their rows. files: where the pictures of the posts lie."""
     target, staged = dataset / f"{shard:05d}", dataset / f"{STAGED}{shard:05d}"
     shutil.rmtree(staged, ignore_errors=True)
     written = []
     with project.writing(staged):
         staged.mkdir(parents=True)
         for post, plan, picture, file in kept:
-            path = staged / Path(file).name
-            shutil.copyfile(files / picture.file, path)
-            shapes = crops.crops(pictures.load(path, "white"))
+            path, window, shown = _put(files / picture.file, staged / Path(file).name, how)
             written.append(
                 PostRow(
                     number=post.number,
-                    file=file,
+                    file=f"{shard:05d}/{path.name}",
                     sha256=picture.sha256,
-                    width_px=picture.width_px,
-                    height_px=picture.height_px,
+                    width_px=shown.width,
+                    height_px=shown.height,
                     caption=plan.caption,
                     post=post.id,
                     account=post.account,
                     company="" if post.is_company_doubtful else post.company,
                     date=post.date,
-                    engagement=engagement.get(post.number),
+                    engagement=how.engagement.get(post.number),
                     came_from=picture.came_from,
-                    shape=crops.nearest_shape(picture.width_px, picture.height_px),
-                    crops=shapes,
+                    shape=crops.nearest_shape(*shown.size),
+                    cut=window,
+                    crops=crops.crops(shown),
                 )
             )
         project.sync_all([*staged.iterdir(), staged])
@@ -88,6 +100,22 @@ def fill(
     return written
 
 
+def _put(picture: Path, file: Path, how: Building) -> tuple[Path, crops.Box | None, Image.Image]:
+    """Put a picture into the data set, cut where that is wanted; its file, the window, and what is in the data set then."""
+    shown = pictures.load(picture, how.ground)
+    window = crops.cut(shown) if how.is_cut else None
+    if window is None:
+        shutil.copyfile(picture, file)
+        return file, None, shown
+    shown = shown.crop(window)
+    if file.suffix in (".jpg", ".jpeg"):
+        shown.save(file, "JPEG", quality=95, subsampling=0)
+    else:
+        file = file.with_suffix(".png")
+        shown.save(file)
+    return file, window, shown
+
+
 def metadata(written: Iterable[PostRow]) -> bytes:
     """The lines of `metadata.jsonl`."""
     lines = []
@@ -95,9 +123,7 @@ def metadata(written: Iterable[PostRow]) -> bytes:
         table = row.model_dump(mode="json")
         told = {"file_name": table.pop("file"), "text": table.pop("caption")} | {key: table[key] for key in ("crops", "shape")}
         origin = {"made_by": "taken from a post", "licence": "unknown: whatever the post's author allows"}
-        origin |= {
-            key: table[key] for key in ("number", "post", "account", "company", "date", "engagement", "came_from") if table[key] is not None
-        }
+        origin |= {key: table[key] for key in ORIGIN if table[key] is not None}
         lines.append(json.dumps(told | {"provenance": origin}, ensure_ascii=False).encode() + b"\n")
     return b"".join(lines)
 
@@ -116,6 +142,7 @@ def new_prompts(captions: Sequence[str], wanted: Iterable[str], ignored: Sequenc
 def datasheet(title: str, counts: Mapping[str, int], written: Sequence[PostRow], settings: Mapping[str, str]) -> str:
     """What is in the data set, where it comes from and what it is not for, as Markdown."""
     accounts, shapes = Counter(row.account for row in written), Counter(row.shape for row in written)
+    cuts = sum(row.cut is not None for row in written)
     engagement = Counter(str(row.engagement or "not known") for row in written)
     dates = sorted(row.date for row in written if row.date)
 
@@ -135,7 +162,8 @@ def datasheet(title: str, counts: Mapping[str, int], written: Sequence[PostRow],
             "",
             f"- Accounts: {listed(accounts)}",
             f"- Time: {dates[0]} to {dates[-1]}" if dates else "- Time: not known",
-            f"- Shapes, nearest: {listed(shapes)}. Pictures keep their own; `crops` has the windows of 1:1, 16:9, 4:5.",
+            f"- Shapes: {listed(shapes)}. {counted(cuts, 'picture')} cut to the nearest, where it has the most detail; "
+            "`crops` has the windows of all three.",
             f"- Engagement within the own account: {listed(engagement)}",
             "- One caption a picture, made from the text of its post and not from the picture, so a caption may miss what is shown.",
             "",

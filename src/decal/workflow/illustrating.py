@@ -17,7 +17,7 @@ from decal.wording import counted
 from decal.workflow.planning import plans_of, rows_of, shared
 
 # Raised whenever a data set would come out otherwise than before.
-BUILDING = 1
+BUILDING = 2
 GRID_PROMPTS, COMPARE_PROMPTS = 10, 8
 
 
@@ -70,7 +70,10 @@ def build_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     Raises DataError where plans or pictures are missing, and ProjectError where somebody edited the metadata since.
     """
     imported = rows_of(at)
-    planned, stage = plans_of(at, settings), Stage(at.posts / "built", project.fingerprint(BUILDING))
+    planned, stage = (
+        plans_of(at, settings),
+        Stage(at.posts / "built", project.fingerprint(BUILDING, settings.posts.crop, settings.data.ground)),
+    )
     inputs = {one.shard: _build_input(at, one, planned) for one in imported}
 
     def make(one: Shard) -> Iterator[Shard | Progress]:
@@ -80,7 +83,8 @@ def build_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
         found = {picture.number: picture for picture in Stage(at.posts / "pictures", "").read(one.shard, PostPicture)}
         kept, counts = imagefolders.rows(one.shard, posts, plans, places, found)
         engagement = {number: place.engagement for number, place in places.items()}
-        written = imagefolders.fill(at.dataset, one.shard, kept, at.posts / "files", engagement)
+        how = imagefolders.Building(engagement, settings.posts.crop == "social", settings.data.ground)
+        written = imagefolders.fill(at.dataset, one.shard, kept, at.posts / "files", how)
         yield stage.write(one.shard, inputs[one.shard], written, counts)
 
     whole: list[Shard] = []

@@ -47,8 +47,8 @@ def begin_posts(folder: Path, order: PostOrder) -> Project:
     template = "{keyword} style sticker of {subject}" if order.model == "mini" else "{subject}, {keyword} style"
     table: dict[str, dict[str, object]] = {
         "base": {"model": str(as_folder(order.model) or order.model)},
-        # Pictures of posts carry lettering and logos, which must not be mirrored.
-        "data": {"flip": False, "faulty": "leave out"},
+        # Pictures of posts carry lettering and logos, which must not be mirrored; their shapes are those of feeds.
+        "data": {"fit": "bucket", "flip": False, "faulty": "leave out"},
         "caption": {"keyword": order.keyword, "kind_words": [], "template": template if order.keyword else _without_keyword(template)},
         "posts": {"writer": "grammar"},
     }
