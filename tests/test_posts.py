@@ -13,6 +13,7 @@ from typed import Call
 from decal.errors import DataError
 from decal.posts import cleaning, media_column, reading, tables
 from decal.posts.alike import Alikes
+from decal.posts.buckets import buckets, drawn_bucket
 from decal.posts.sides import Sides
 from decal.records import Post, PostMedia
 
@@ -204,6 +205,20 @@ def test_engagement_is_compared_within_the_account() -> None:
     assert [levels[n] for n in (18, 19, 27, 28)] == ["low", "medium", "medium", "high"]
     assert [levels[100 + n] for n in (18, 19, 27, 28)] == ["low", "medium", "medium", "high"]
     assert levels[200] is None
+
+
+def test_an_account_with_little_history_borrows_the_spread_of_others() -> None:
+    likes = [*range(1, 31), *[1000] * 5, 3000, 300]
+    accounts = ["long"] * 30 + ["short"] * 7
+    found = buckets(accounts, [""] * 37, likes, [True] * 35 + [False] * 2)
+    # Of five equal posts nothing could be told; three times or a third of the usual is far out among the rest.
+    assert found[-2:] == ["high", "low"]
+    assert buckets(["new"] * 4, [""] * 4, [1, 2, 3, 4], [True] * 4) == [None] * 4
+
+
+def test_drawn_buckets_are_as_frequent_as_percentiles() -> None:
+    told = [drawn_bucket(0, number) for number in range(10_000)]
+    assert [round(told.count(name) / 10_000, 1) for name in ("low", "medium", "high")] == [0.6, 0.3, 0.1]
 
 
 def hostile(path: Path) -> int:

@@ -85,7 +85,7 @@ def test_one_endless_clause_is_cut_at_its_end() -> None:
 
 def test_a_base_that_hears_no_negative_gets_the_clause_against_lettering() -> None:
     frame = Frame("", "{subject}", "{subject}", "text", has_negative=False, engagement=True)
-    assert frame.conditions("high") == ("high engagement", "blank unlettered surfaces")
+    assert (frame.opening("high"), frame.conditions()) == ("high engagement", ("blank unlettered surfaces",))
 
 
 def test_the_sentence_of_the_seed_is_exact() -> None:
@@ -227,7 +227,7 @@ def test_json_prints_the_record_of_each_shard(tmp_path: Path, call: Call) -> Non
 def test_engagement_is_said_in_most_captions_and_fits(tmp_path: Path, call: Call) -> None:
     write(tmp_path, [f"A pizza number {number * 7919} for table {number * 104729}" for number in range(30)])
     call("posts", "plan", tmp_path / "shop", "--set", 'posts.conditions=["engagement"]')
-    said = [one.caption.endswith(" engagement") for one in plans(tmp_path)]
+    said = [one.caption.startswith("low engagement, ") for one in plans(tmp_path)]
     # All have the same three likes, so all are in the middle of their account; about 15 of 100 are left without a word of it.
-    assert {one.caption.rpartition(", ")[2] for one in plans(tmp_path) if one.caption.endswith(" engagement")} == {"low engagement"}
+    assert {one.caption for one in plans(tmp_path) if " engagement" in one.caption} == {"low engagement, sticker of a slice of pizza"}
     assert 20 <= sum(said) < 30

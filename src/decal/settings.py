@@ -187,6 +187,11 @@ class PostsSettings(Section):
         description="What every prompt ends with, whatever is cut: brand (colours and look of brands.csv), engagement (how a post did "
         "among those of its own account; only a LoRA that was trained with it knows what that means).",
     )
+    buckets: Literal["real", "shuffled"] = Field(
+        "real",
+        description="With the condition engagement: real, or shuffled, which gives every post the bucket of a lot drawn for it: a control "
+        "that shows what the words do by themselves.",
+    )
     aim: Literal["low", "medium", "high"] = Field("high", description="With the condition engagement: what new posts are drawn for.")
     negative: str = Field(
         "text, letters, words, watermark, logo, signature", max_length=300, description="What pictures of posts steer away from."

@@ -5,7 +5,7 @@ then the words of the first clause; the conditions at the end always stay. So no
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from decal.captions import Tokenizer
 
@@ -14,14 +14,23 @@ SEPARATOR = ", "
 
 @dataclass(frozen=True)
 class Draft:
-    """A prompt to be. clauses: what is to be seen, the most important first. conditions: what every encoder must see."""
+    """A prompt to be.
+
+    clauses: what is to be seen, the most important first. conditions: what every encoder must see. opening: what stands before all of it,
+    outside the template.
+    """
 
     clauses: tuple[str, ...]
     conditions: tuple[str, ...] = ()
+    opening: str = ""
 
     def text(self) -> str:
         """All of it."""
         return SEPARATOR.join([*self.clauses, *self.conditions])
+
+    def opened(self, text: str) -> str:
+        """A text with the opening before it."""
+        return f"{self.opening}{SEPARATOR}{text}" if self.opening else text
 
 
 @dataclass(frozen=True)
@@ -39,27 +48,27 @@ def fit(drafts: Sequence[Draft], wrappings: Sequence[Callable[[str], str]], toke
     Where the conditions alone do not fit, which only endless ones do not, what is left is one word.
     """
 
-    def counts(texts: Sequence[str]) -> list[int]:
+    def counts(drafts: Sequence[Draft]) -> list[int]:
         """By how much the worst of all is above its limit; 0 or less where it fits."""
-        wrapped = dict.fromkeys(tuple(wrap(text) for text in texts) for wrap in wrappings)
+        wrapped = dict.fromkeys(tuple(one.opened(wrap(one.text())) for one in drafts) for wrap in wrappings)
         over = [[count - one.limit for count in one.counts(column)] for column in wrapped for one in tokenizers]
         return [max(column) for column in zip(*over, strict=True)]
 
-    over = counts([draft.text() for draft in drafts]) if drafts else []
+    over = counts(drafts) if drafts else []
     limit = min(one.limit for one in tokenizers)
     fitted = []
     for draft, by in zip(drafts, over, strict=True):
         cut: list[str] = []
         while by > 0 and len(draft.clauses) > 1:
             cut.append(draft.clauses[-1])
-            draft = Draft(draft.clauses[:-1], draft.conditions)
-            by = counts([draft.text()])[0]
+            draft = replace(draft, clauses=draft.clauses[:-1])
+            by = counts([draft])[0]
         while by > 0 and " " in draft.clauses[0]:
             # A word has at least one token, so this many words can go at once.
             words = draft.clauses[0].split()
             kept = max(1, len(words) - max(1, by // 4))
             cut.append(" ".join(words[kept:]))
-            draft = Draft((" ".join(words[:kept]),), draft.conditions)
-            by = counts([draft.text()])[0]
+            draft = replace(draft, clauses=(" ".join(words[:kept]),))
+            by = counts([draft])[0]
         fitted.append(Fitted(draft.text(), tuple(cut), limit + by))
     return fitted

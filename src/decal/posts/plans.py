@@ -39,10 +39,13 @@ class Frame:
         """What a base is asked for."""
         return fill_slots(self.prompt, {"keyword": "", "subject": subject})
 
-    def conditions(self, engagement: Engagement | None) -> tuple[str, ...]:
+    def opening(self, engagement: Engagement | None) -> str:
+        """What a caption begins with where engagement is a condition: its first words are those that CLIP listens to most."""
+        return f"{engagement} engagement" if self.engagement and engagement is not None else ""
+
+    def conditions(self) -> tuple[str, ...]:
         """The conditions that depend on neither writer nor brand."""
-        said = (f"{engagement} engagement",) if self.engagement and engagement is not None else ()
-        return said if self.has_negative else (*said, "blank unlettered surfaces")
+        return () if self.has_negative else ("blank unlettered surfaces",)
 
 
 @dataclass(frozen=True)
@@ -65,31 +68,27 @@ class Planner:
         said = [post for post in posts if post.status == "kept"]
         written = list(self.writer.write(said, stop))
         drafts = [
-            Draft(
-                one.draft.clauses,
-                (*one.draft.conditions, *self.frame.conditions(_said(post, engagement) if is_training else engagement.get(post.number))),
-            )
-            if one.is_fitted
-            else one.draft
+            self._framed(one, _said(post, engagement) if is_training else engagement.get(post.number))
             for post, one in zip(said, written, strict=True)
         ]
         fitted = iter(self._fit(drafts, written))
         seeds = [seed_sentence(post) for post in said]
         seed_tokens = iter(zip(seeds, self.tokenizers[0].counts(seeds) if seeds else [], strict=True))
-        sources = iter(written)
+        sources = iter(zip(written, drafts, strict=True))
         for post in posts:
             if post.status != "kept":
                 reason = "the row cannot be read" if post.status == "faulty" else "the post says nothing"
                 yield PromptPlan(number=post.number, status="skipped", reason=reason)
                 continue
-            one, fit_one, (sentence, tokens) = next(sources), next(fitted), next(seed_tokens)
-            yield self._plan(post, one, fit_one, tokens, self._lost(sentence, post, tokens))
+            (one, draft), fit_one, (sentence, tokens) = next(sources), next(fitted), next(seed_tokens)
+            plan = self._plan(post, one, fit_one, tokens, self._lost(sentence, post, tokens))
+            yield plan.model_copy(update={"caption": draft.opened(plan.caption)}) if draft.opening else plan
 
     def _framed(self, one: Written, engagement: Engagement | None) -> Draft:
         """A draft with the conditions of the frame; one that is not fitted stays as it is."""
         if not one.is_fitted:
             return one.draft
-        return Draft(one.draft.clauses, (*one.draft.conditions, *self.frame.conditions(engagement)))
+        return Draft(one.draft.clauses, (*one.draft.conditions, *self.frame.conditions()), self.frame.opening(engagement))
 
     def _fit(self, drafts: Sequence[Draft], written: Sequence[Written]) -> list[Fitted]:
         wrappings = (self.frame.caption, self.frame.draws)

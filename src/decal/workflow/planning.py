@@ -9,6 +9,7 @@ from decal.errors import DataError
 from decal.events import Event, Progress, Stop, Told, stop_if
 from decal.language import Client
 from decal.posts import brands, plans
+from decal.posts.buckets import drawn_bucket
 from decal.posts.shards import Stage
 from decal.posts.writers import Grammar, Model, Seed, Writer
 from decal.project import Project
@@ -17,7 +18,7 @@ from decal.settings import Settings, resolve, resolve_describe
 from decal.wording import counted, printable
 
 # Raised whenever a plan would come out otherwise than before.
-PLANNING = 1
+PLANNING = 2
 SHOWN = 5
 
 
@@ -38,6 +39,8 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
         posts = Stage(at.posts / "rows", one.config_sha256).read(one.shard, Post)
         places = project.read(at.posts / "places" / f"{one.shard:05d}.jsonl", PostPlace)
         engagement = {place.number: place.engagement for place in places if place.engagement is not None}
+        if settings.posts.buckets == "shuffled":
+            engagement = {number: drawn_bucket(settings.posts.seed, number) for number in engagement}
         made = list(planner.plan(posts, engagement, stop))
         yield stage.write(one.shard, _input(at, one), made, plans.counts(made, limit))
 

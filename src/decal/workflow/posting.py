@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # Raised whenever a row would be read otherwise than before.
 READING = 1
+# Raised whenever a post would be placed otherwise than before.
+PLACING = 2
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def import_posts(at: Project, settings: Settings, order: PostOrder, stop: Stop) 
         stage.drop_beyond(len(shards))
         yield Progress("comparing posts")
         places = sides.places()
-        placed = Stage(at.posts / "places", project.fingerprint(READING, settings.posts.seed, *(one.sha256 for one in shards)))
+        placed = Stage(at.posts / "places", project.fingerprint(PLACING, settings.posts.seed, *(one.sha256 for one in shards)))
         for first in range(0, len(places), ROWS):
             part = places[first : first + ROWS]
             if placed.whole(first // ROWS, shards[first // ROWS].sha256) is None:
