@@ -676,3 +676,41 @@ class PostDrawing(Line):
     adapter: str
     file: str
     sha256: str
+
+
+class EngagementFigure(Line):
+    """How well likes were predicted; part of `posts/engagement.json`.
+
+    predictor: constant, account mean, ridge, boosting, without picture, picture alone, or shuffled (picture alone, learnt from likes that
+    were shuffled within each account). split: accounts in turn (each predicted from the others), kept-out accounts, or kept-out time.
+    measure: spearman (within the account, the mean over accounts by their posts), r2 (of log(1 + likes), overall), gain (r2 above that of
+    the account mean, paired) or slope (of what came on what was predicted, within the account; 1 is right). value: None where there is
+    none. low, high: its 95 % interval over whole accounts.
+    """
+
+    predictor: str
+    split: str
+    measure: str
+    value: float | None
+    low: float | None
+    high: float | None
+    accounts: int
+    posts: int
+
+
+class EngagementReport(Line):
+    """What was learnt of an audience; `posts/engagement.json`.
+
+    posts, accounts: that were learnt from and tested on. is_told: whether pictures alone rank the posts of accounts that nothing was learnt
+    from. reason: why, or why not, in a sentence. calibration: for fifths of the posts by what the picture alone predicts, what was
+    predicted and what came, as log(1 + likes) above the account's level. made_of: of what, for the test whether anything changed.
+    """
+
+    posts: int
+    accounts: int
+    embedder: str
+    is_told: bool
+    reason: str
+    figures: tuple[EngagementFigure, ...]
+    calibration: tuple[tuple[float, float], ...]
+    made_of: str

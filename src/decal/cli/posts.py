@@ -1,4 +1,4 @@
-"""Commands for tables of posts: posts import, plan, media, build, draw, demo."""
+"""Commands for tables of posts: posts import, plan, media, build, learn, draw, demo."""
 
 from pathlib import Path
 from shlex import quote
@@ -91,6 +91,17 @@ def build(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
 
     show_work(folder, changes, lambda at, settings: workflow.build_posts(at, settings, STOP), json)
     say_next(f"decal check {quote(str(folder))}", json)
+
+
+@app.command()
+def learn(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
+    """Learn what the audience likes, and say how surely.
+
+    Every figure stands beside the constant and the account's mean.
+    """
+    from decal import workflow
+
+    show_work(folder, changes, lambda at, settings: workflow.learn_posts(at, settings, STOP), json)
 
 
 @app.command()

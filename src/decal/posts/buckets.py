@@ -71,7 +71,7 @@ def buckets(
     known = np.array([one is not None for one in likes], bool)
     counts = np.log1p(np.array([0 if one is None else one for one in likes], np.float64))
     usual = np.flatnonzero(np.array(is_history, bool) & known & np.array([bool(account) for account in accounts], bool))
-    own, brands = [accounts[place] for place in usual], [companies[place] for place in usual]
+    own, brands = [[names[place] for place in usual.tolist()] for names in (accounts, companies)]
     levels = Levels.of(own, brands, counts[usual])
     spread = np.sort(counts[usual] - levels.at(own, brands))
     history = Counter(own)

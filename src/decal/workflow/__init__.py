@@ -26,6 +26,7 @@ from decal.workflow.everything import doctor, run
 from decal.workflow.exchange import export_adapter, import_adapter
 from decal.workflow.finished import Finished, take_in
 from decal.workflow.illustrating import build_posts, get_pictures
+from decal.workflow.learning import learn_posts
 from decal.workflow.meaning import draw_keyword
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
@@ -73,6 +74,7 @@ __all__ = [
     "import_adapter",
     "import_posts",
     "join_votes",
+    "learn_posts",
     "look_closer",
     "new",
     "pick",

@@ -1,0 +1,129 @@
+"""What an audience likes: learnt from the posts that have pictures and likes, tested on others, and said with its intervals."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from decal import project
+from decal.errors import DataError
+from decal.events import Event, Stop, Told, stop_if
+from decal.posts.audience import Audience
+from decal.posts.engagement import SPLITS, Learnt, Ranker, learn
+from decal.posts.shards import Stage
+from decal.project import Project
+from decal.records import EngagementFigure, EngagementReport, Post, PostPicture, PostPlace, Side
+from decal.settings import Settings, resolve
+from decal.viewing import Shown, Square, Viewer
+from decal.wording import counted
+from decal.workflow.planning import rows_of
+
+# Raised whenever the same posts would teach something else.
+LEARNING = 1
+# More would only take longer: what is left to say of a picture is less than what is uncertain of so many.
+MAX_POSTS = 20_000
+NAMES = ("posts/ranker.npz", "posts/ranker-half-1.npz", "posts/ranker-half-2.npz")
+
+
+@dataclass(frozen=True)
+class Liked:
+    """Posts whose likes are known, the side of each, and where its picture lies."""
+
+    posts: Sequence[Post]
+    sides: Sequence[Side]
+    shown: Sequence[Shown]
+
+
+def learn_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
+    """Learn what the audience likes beyond who posts it, and say how surely; nothing where nothing changed since.
+
+    Raises DataError where no post has both a picture and likes.
+    """
+    liked = _liked(at, settings)
+    viewer = Viewer(at.cache, settings.compare.embedder, settings.train.device)
+    told_of = [(post.number, post.likes, side, one.key) for post, side, one in zip(liked.posts, liked.sides, liked.shown, strict=True)]
+    wanted = project.fingerprint(LEARNING, viewer.id, told_of)
+    yield Told(f"{counted(len(liked.posts), 'post')} of {at.folder} with a picture and likes, seen by {settings.compare.embedder}")
+    before = engagement_of(at)
+    if before is not None and before.made_of == wanted and all((at.folder / name).is_file() for name in NAMES):
+        yield from (Told(line) for line in told(before))
+        yield Told("nothing changed since this was learnt")
+        return
+    for event in viewer.fill(liked.shown):
+        stop_if(stop, "what was seen is kept, and the same command goes on")
+        yield event
+    looks = viewer.looks(liked.shown)
+    learnt = learn(Audience.of(liked.posts, liked.sides, looks), viewer.id, wanted)
+    if learnt is None:
+        raise DataError(
+            f"{at.folder} has too few posts with a picture and likes that may be trained on.\n"
+            "Import more posts, or get their pictures with  decal posts media"
+        )
+    _write(at, learnt)
+    yield from (Told(line) for line in told(learnt.report))
+    yield Told(f"written to {at.posts / 'engagement.json'}")
+
+
+def engagement_of(at: Project) -> EngagementReport | None:
+    """What was learnt last; None where nothing was."""
+    path = at.posts / "engagement.json"
+    return EngagementReport.model_validate(project.read_json(path)) if path.is_file() else None
+
+
+def rankers_of(at: Project) -> list[Ranker]:
+    """The ranker, and those of two halves of the accounts; none where nothing was learnt, or a file is damaged."""
+    paths = [at.folder / name for name in NAMES]
+    found = [Ranker.from_bytes(path.read_bytes()) for path in paths if path.is_file()]
+    return [one for one in found if one is not None] if len(found) == len(NAMES) and None not in found else []
+
+
+def looked_at(settings: Settings) -> Square:
+    """How pictures of posts are looked at: the middle, as large as what is drawn."""
+    resolved = resolve(settings, 1)
+    return Square(resolved.data.resolution, "crop", resolved.data.ground)
+
+
+def told(report: EngagementReport) -> Iterator[str]:
+    """The figures as a table, each predictor beside the two that know nothing of a post."""
+    by = {(one.split, one.predictor, one.measure): one for one in report.figures}
+    for split in SPLITS:
+        here = [one for one in report.figures if one.split == split]
+        if not here:
+            continue
+        yield f"{split}: {counted(here[0].posts, 'post')} of {counted(here[0].accounts, 'account')}"
+        yield f"  {'':16}  order within the account  R2 of log likes       beyond the account's mean"
+        for name in dict.fromkeys(one.predictor for one in here):
+            cells = [_cell(by.get((split, name, measure))) for measure in ("spearman", "r2", "gain")]
+            yield f"  {name:16}  {cells[0]:24}  {cells[1]:20}  {cells[2]}".rstrip()
+    yield report.reason
+
+
+def _cell(figure: EngagementFigure | None) -> str:
+    if figure is None or figure.value is None or figure.low is None or figure.high is None:
+        return "-"
+    return f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"
+
+
+def _write(at: Project, learnt: Learnt) -> None:
+    for name, ranker in zip(NAMES, (learnt.ranker, *learnt.halves), strict=True):
+        project.write_bytes(at.folder / name, ranker.to_bytes())
+    project.write_text(at.posts / "engagement.json", project.to_json(learnt.report) + "\n")
+
+
+def _liked(at: Project, settings: Settings) -> Liked:
+    """The posts with a picture and likes, of very many an even part. Raises DataError where there are none."""
+    square = looked_at(settings)
+    found: list[tuple[Post, Side, Shown]] = []
+    for shard in rows_of(at):
+        if not Stage(at.posts / "pictures", "").about(shard.shard).is_file():
+            raise DataError(f"{at.folder} has no pictures of its posts yet.\nCall  decal posts media {at.folder}  first.")
+        places = {place.number: place.side for place in Stage(at.posts / "places", "").read(shard.shard, PostPlace)}
+        there = {one.number: one for one in Stage(at.posts / "pictures", "").read(shard.shard, PostPicture) if one.status == "there"}
+        for post in Stage(at.posts / "rows", "").read(shard.shard, Post):
+            if post.status == "kept" and post.likes is not None and post.account and (picture := there.get(post.number)) is not None:
+                found.append((post, places[post.number], Shown(at.posts / "files" / picture.file, picture.sha256, square)))
+    if not found:
+        raise DataError(f"No post of {at.folder} has both a picture and likes.\nCall  decal posts media {at.folder}  first.")
+    if len(found) > MAX_POSTS:
+        found = sorted(found, key=lambda one: hashlib.sha256(f"{one[0].id} {one[0].number}".encode()).digest())[:MAX_POSTS]
+        found.sort(key=lambda one: one[0].number)
+    return Liked([post for post, _, _ in found], [side for _, side, _ in found], [shown for *_, shown in found])

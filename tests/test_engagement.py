@@ -1,0 +1,119 @@
+"""What an audience likes: found where there is a taste, and not claimed where there is none."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typed import Call
+
+from decal import project
+from decal.posts.audience import Audience
+from decal.posts.engagement import Ranker, learn, ranks
+from decal.posts.predictors import Boosted, Ridge
+from decal.records import EngagementReport
+from decal.scores.looks import Looks
+
+
+def audience(seed: int, taste: float, accounts: int = 40, posts: int = 20) -> Audience:
+    """Accounts of different size that like chroma, each as much as it does, besides noise as on public tables (deviation 0.9)."""
+    dice, size = np.random.default_rng(seed), accounts * posts
+    content, histogram = (np.abs(dice.normal(size=(size, width))) for width in (32, 233))
+    tone, account = dice.normal(size=(size, 4)), np.repeat(np.arange(accounts), posts)
+    level, strength = dice.normal(6, 2, accounts), dice.uniform(0.5, 1.5, accounts)
+    likes = np.maximum(0, level[account] + taste * strength[account] * tone[:, 1] + dice.normal(0, 0.9, size))
+    sides = np.where(account < 4, "unseen account", "train").tolist()
+    looks = Looks(content, content, histogram, tone)
+    return Audience(tuple(f"account {one}" for one in account), ("",) * size, tuple(sides), likes, looks, dice.normal(size=(size, 8)))
+
+
+def test_a_taste_is_found_with_its_sign() -> None:
+    learnt = learn(audience(0, -0.6), "none", "")
+    assert learnt is not None
+    assert (learnt.report.is_told, learnt.report.reason.startswith("Pictures say something of likes")) == (True, True)
+    looks = audience(1, 0).picture
+    assert np.corrcoef(learnt.ranker.scores(looks), looks.tone[:, 1])[0, 1] < -0.8
+
+
+def test_an_audience_without_taste_cannot_be_told() -> None:
+    told = [learn(audience(seed, 0.0), "none", "") for seed in range(6)]
+    assert [one is not None and one.report.is_told for one in told] == [False] * 6
+
+
+def test_every_figure_stands_beside_the_constant_and_the_mean_of_the_account() -> None:
+    learnt = learn(audience(2, 0.5), "none", "")
+    assert learnt is not None
+    names = ["constant", "account mean", "ridge", "boosting", "without picture", "picture alone", "shuffled"]
+    for split in ("accounts in turn", "kept-out accounts"):
+        r2 = [one for one in learnt.report.figures if (one.split, one.measure) == (split, "r2")]
+        assert [one.predictor for one in r2] == names
+        # Of an account that nothing was learnt from, the mean is everybody's.
+        assert r2[0].value == pytest.approx(0, abs=1e-9) == r2[1].value
+
+
+def test_few_accounts_say_nothing_of_others() -> None:
+    learnt = learn(audience(0, 2.0, accounts=9), "none", "")
+    assert learnt is not None
+    assert learnt.report.reason.startswith("Cannot be told: only 5 accounts")
+
+
+def test_ranks_of_ties_are_their_middle() -> None:
+    assert ranks(np.array([3.0, 1.0, 3.0, 2.0])).tolist() == [3.5, 1.0, 3.5, 2.0]
+
+
+def test_ridge_finds_a_line_and_shrinks_noise() -> None:
+    dice = np.random.default_rng(0)
+    x = dice.normal(size=(500, 20))
+    line = Ridge.fit(x, 2 * x[:, 3] + 1)
+    assert [line.weights[3], line.constant] == pytest.approx([2, 1], abs=0.02)
+    assert np.abs(Ridge.fit(x, dice.normal(size=500)).predict(x)).mean() < 0.2
+
+
+def test_boosting_finds_what_no_line_can() -> None:
+    x = np.random.default_rng(0).normal(size=(2000, 5))
+    y = np.where(x[:, 0] * x[:, 1] > 0, 1.0, -1.0)
+    left = y[1000:] - Boosted.fit(x[:1000], y[:1000]).predict(x[1000:])
+    assert (left**2).mean() < 0.5 < 0.9 < ((y[1000:] - Ridge.fit(x[:1000], y[:1000]).predict(x[1000:])) ** 2).mean()
+
+
+def test_a_ranker_comes_back_from_its_file_and_a_damaged_one_does_not() -> None:
+    learnt = learn(audience(3, 0.5), "none", "")
+    assert learnt is not None
+    data, looks = learnt.ranker.to_bytes(), audience(4, 0).picture
+    again = Ranker.from_bytes(data)
+    assert again is not None
+    assert again.scores(looks).tolist() == learnt.ranker.scores(looks).tolist()
+    assert Ranker.from_bytes(data[:1000]) is None
+
+
+def shop(folder: Path, accounts: int = 14, posts: int = 10) -> Path:
+    """A project of posts whose audience likes red grounds more than blue ones."""
+    dice = np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    rows = []
+    for number in range(accounts * posts):
+        is_red = bool(dice.random() < 0.5)
+        picture = Image.effect_noise((130, 130), 60).convert("RGB")
+        Image.blend(picture, Image.new("RGB", picture.size, "red" if is_red else "blue"), 0.7).save(folder / f"pictures/{number}.png")
+        likes = int(np.exp(3 + number % accounts / 3 + 1.5 * is_red + dice.normal(0, 0.5)))
+        words = f"A pizza number {number * 7919} for table {number * 104729}"
+        rows.append([number, f"2020-01-{number % 28 + 1:02}", likes, words, f"shop{number % accounts}", f"https://p.example/{number}.png"])
+    with (folder / "posts.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "date", "likes", "content", "username", "media"], *rows])
+    return folder / "shop"
+
+
+@pytest.mark.slow
+def test_what_is_liked_is_learnt_from_pictures_once(tmp_path: Path, call: Call) -> None:
+    at = shop(tmp_path)
+    call("posts", "import", tmp_path / "posts.csv", at)
+    assert "Call  decal posts media" in call("posts", "learn", at)[2]
+    call("posts", "media", at, "--from", tmp_path / "pictures")
+    code, out, err = call("posts", "learn", at)
+    assert (code, "Pictures say something of likes" in out) == (0, True), out + err
+    report = EngagementReport.model_validate(project.read_json(at / "posts/engagement.json"))
+    assert 100 < report.posts <= 140
+    before = (at / "posts/engagement.json").stat().st_mtime_ns
+    assert "nothing changed since" in call("posts", "learn", at)[1]
+    assert (at / "posts/engagement.json").stat().st_mtime_ns == before
