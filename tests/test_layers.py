@@ -29,6 +29,7 @@ ORDER = """
     viewing judging
     gallery exhibits candidates overview
     checklist notebooks parcel
+    compat
     workflow
     progress cli
 """.split()

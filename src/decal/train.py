@@ -162,6 +162,11 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint | Pause]:
         loop.save_stop()
 
 
+def available_trackers() -> list[str]:
+    """The names of the trackers that are installed."""
+    return sorted(str(tracker) for tracker in get_available_trackers())
+
+
 def require_trackers(names: Sequence[str]) -> None:
     """Raise SettingsError where a tracker is named that is not installed."""
     unknown = [name for name in names if name not in {str(tracker) for tracker in get_available_trackers()}]

@@ -8,12 +8,14 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 import typer
 
 from decal.cli.about import doctor, presets, show
 from decal.cli.checking import check
 from decal.cli.choosing import compare
+from decal.cli.compat import AS_TYPED, compat
 from decal.cli.data import caption, describe, new
 from decal.cli.exchange import export, import_
 from decal.cli.judging import report, vote
@@ -53,14 +55,20 @@ for command in (
     presets,
 ):
     app.command(command.__name__.strip("_"))(command)
+app.command("compat", context_settings=AS_TYPED)(compat)
 app.add_typer(posts, name="posts")
 
 
 def main() -> None:
-    """The `decal` command: every expected failure is a sentence and an exit code."""
+    """The `decal` command."""
+    ended(app)
+
+
+def ended(work: Callable[[], object]) -> None:
+    """Do the work of a program: every expected failure is a sentence and an exit code."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        app()
+        work()
     except StoppedError as problem:
         print(problem, file=sys.stderr)
         sys.exit(128 + (STOP.received or signal.SIGINT))

@@ -20,6 +20,7 @@ from decal.workflow.checking import (
 )
 from decal.workflow.choice import Choice, settings_of, verdict_of
 from decal.workflow.choosing import compare
+from decal.workflow.compat import foresee, train_as_typed
 from decal.workflow.data import Captioned, caption, edit, export_dataset, translate, undo_edit, write_txt
 from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
@@ -69,6 +70,7 @@ __all__ = [
     "export_adapter",
     "export_dataset",
     "fix",
+    "foresee",
     "get_pictures",
     "guest_settings",
     "import_adapter",
@@ -86,6 +88,7 @@ __all__ = [
     "submit",
     "take_in",
     "train",
+    "train_as_typed",
     "translate",
     "undo_edit",
     "verdict_of",

@@ -52,7 +52,7 @@ def look_closer(at: Project, settings: Settings, checked: Checked, stop: Stop) -
     files = [file for file in checked.listing.files if file in checked.looks]
     found: list[Finding] = []
     if reading.is_installed():
-        texts = _Texts(at.cache, settings.data.ground)
+        texts = Texts(at.cache, settings.data.ground)
         for number, file in enumerate(files):
             stop_if(stop, "what was read by then is kept, and the same command goes on")
             yield Progress("reading text on pictures", number, len(files))
@@ -152,7 +152,7 @@ class _Read(Line):
     text: str
 
 
-class _Texts:
+class Texts:
     """Reads text on pictures, or remembers it: `cache/read.jsonl`."""
 
     def __init__(self, cache: Path, ground: str) -> None:
@@ -161,6 +161,7 @@ class _Texts:
         self._reader: reading.Reader | None = None
 
     def read(self, path: Path, sha256: str) -> None:
+        """Read what is on a picture, unless its bytes are known."""
         if sha256 in self.known:
             return
         self._reader = self._reader or reading.Reader()

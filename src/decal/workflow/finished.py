@@ -85,13 +85,13 @@ def _begin(at: Project, order: Finished, paths: Sequence[Path]) -> list[str]:
         told.append(f"held out: {other.told()}")
     project.write_lines(at.sources, sources)
     captions = [text for row in dataset.scan(at.dataset).rows for text in row.captions if text]
-    keyword = order.keyword or _keyword(paths, captions)
+    keyword = order.keyword or shared_keyword(paths, captions)
     if keyword and not order.keyword:
         told.append(f'keyword: "{keyword}", from the files or from all captions; --keyword names another')
     template = "{subject}, {keyword} style" if keyword else "{subject}"
     avoid: list[str] = []
     for path, count in ((at.prompts, GRID_PROMPTS), (at.compare_prompts, COMPARE_PROMPTS)):
-        project.write_text(path, "\n".join(grid.propose(captions, keyword, _frame(captions, template, keyword), count, avoid)) + "\n")
+        project.write_text(path, "\n".join(grid.propose(captions, keyword, frame_of(captions, template, keyword), count, avoid)) + "\n")
         avoid += grid.read_prompts(path)
     table: dict[str, dict[str, object]] = {
         "base": {"model": str(as_folder(order.model) or order.model)},
@@ -197,7 +197,7 @@ def _merge(at: Project, other: Path) -> None:
     project.write_bytes(at.dataset / METADATA, before.rstrip(b"\n") + b"\n" + "".join(f"{line}\n" for line in lines).encode())
 
 
-def _keyword(paths: Sequence[Path], captions: Sequence[str]) -> str:
+def shared_keyword(paths: Sequence[Path], captions: Sequence[str]) -> str:
     """What the files call their trigger, or else the first word that all captions have in the same place."""
     for path in paths:
         if trigger := numbering.header(path).get("modelspec.trigger_phrase", "").strip():
@@ -211,6 +211,6 @@ def _keyword(paths: Sequence[Path], captions: Sequence[str]) -> str:
     return ""
 
 
-def _frame(captions: Sequence[str], template: str, keyword: str) -> str:
+def frame_of(captions: Sequence[str], template: str, keyword: str) -> str:
     """A template with what all captions say around their subject, so that prompts look like captions."""
     return Frame.of(captions, template, keyword).put("{subject}")

@@ -33,12 +33,19 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
     """
     run = run_to_train(at, choice)
     settings = runs.with_start(run, settings)
-    if _is_done(at, settings, run):
+    if is_done(at, settings, run):
         yield _nothing_to_train(run, "settings and pictures are as they were")
         return
     yield Progress("looking at the pictures")
     checked = check(at, settings)
     yield Told("\n".join(overview.findings(at, checked)))
+    yield from train_on(at, settings, checked, choice, stop)
+
+
+def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, stop: Stop) -> Iterator[Event]:
+    """Train as `train` does, on pictures that were looked at."""
+    run = run_to_train(at, choice)
+    settings = runs.with_start(run, settings)
     records = records_to_train(at, settings, checked)
     counts = {split: sum(record.split == split for record in records) for split in ("train", "holdout")}
     resolved = resolve(settings, counts["train"])
@@ -146,7 +153,7 @@ def records_to_train(at: Project, settings: Settings, checked: Checked) -> list[
     return records
 
 
-def _is_done(at: Project, settings: Settings, run: Run) -> bool:
+def is_done(at: Project, settings: Settings, run: Run) -> bool:
     """Whether a run is complete with these settings and pictures; the hashes of the files say so, none is decoded."""
     if not run.about.exists():
         return False

@@ -1,0 +1,254 @@
+"""Flags -> settings, with every step that a person should know of as a sentence.
+
+What the scripts count in epochs becomes steps as they count them: `epochs x ceil(ceil(pictures / batch) / accumulation)`. Where a flag is
+left out, the scripts' default holds (rank 4, constant rate, no caption dropout), except for the size of pictures, which is the base's own.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from decal.compat.flags import FLAGS, Typed
+from decal.compat.launching import Launch
+from decal.presets import BASES, DEAD_IDS, as_folder, base_preset, why_unknown
+from decal.wording import printable
+
+Family = Literal["sd", "sdxl"]
+# Side of the pictures where neither a flag nor the base says it; the scripts' defaults.
+SIDES: dict[Family, int] = {"sd": 512, "sdxl": 1024}
+SCRIPT_NAMES: dict[Family, str] = {"sd": "train_text_to_image_lora.py", "sdxl": "train_text_to_image_lora_sdxl.py"}
+# VAEs that are a repair of SDXL's for half precision, which is not needed where the VAE computes in float32.
+HALF_PRECISION_VAES = ("madebyollin/sdxl-vae-fp16-fix",)
+SCHEDULES = {"constant_with_warmup": "constant"}
+PRECISIONS = {"no": "fp32", "fp16": "fp16", "bf16": "bf16"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command asks for, in our words.
+
+    model: the base. revision: of the hub; None for the newest. source: where the pictures come from, as `decal new --from` takes it.
+    caption_column: None for the usual names. output: the scripts' folder; the project is `decal/` in it. notes: what a person should know.
+    """
+
+    typed: Typed
+    launch: Launch
+    family: Family
+    model: str
+    revision: str | None
+    source: str
+    caption_column: str | None
+    limit: int | None
+    output: Path
+    notes: tuple[str, ...]
+
+    @property
+    def project(self) -> Path:
+        return self.output / "decal"
+
+    def steps_an_epoch(self, pictures: int) -> int:
+        """Optimizer steps of one pass over the pictures, as the scripts count them."""
+        batches = math.ceil(pictures / (self.typed.whole("train_batch_size") * self.launch.processes))
+        return max(1, math.ceil(batches / self.typed.whole("gradient_accumulation_steps")))
+
+    def steps(self, pictures: int) -> int:
+        """Optimizer steps of the whole training."""
+        asked = self.typed["max_train_steps"]
+        return int(asked) if asked is not None else self.typed.whole("num_train_epochs") * self.steps_an_epoch(pictures)
+
+    @property
+    def warms_up(self) -> bool:
+        """Whether the schedule has a warm-up, or one was typed for `constant`, which has none in the scripts."""
+        return self.typed["lr_scheduler"] != "constant" or "lr_warmup_steps" in self.typed.given
+
+    def warmup(self, pictures: int) -> int:
+        """Steps over which the rate rises: of the default 500 only where the schedule has a warm-up and the training is longer."""
+        is_typed, asked = "lr_warmup_steps" in self.typed.given, self.typed.whole("lr_warmup_steps")
+        if not self.warms_up or (not is_typed and self.steps(pictures) < asked):
+            return 0
+        return min(asked, self.steps(pictures))
+
+    def settings(self, pictures: int, *, keyword: str, has_cuda: bool) -> dict[str, dict[str, object]]:
+        """The settings of the project, by section. pictures: how many there are, > 0. has_cuda: whether fp16 can be computed."""
+        typed = self.typed
+        prompt = typed.text("validation_prompt")
+        size = typed.whole("train_batch_size") * typed.whole("gradient_accumulation_steps") * self.launch.processes
+        trackers = typed.text("report_to") or ""
+        train: dict[str, object] = {
+            "steps": self.steps(pictures),
+            "batch": typed["train_batch_size"],
+            "accumulation": typed["gradient_accumulation_steps"],
+            "rank": typed["rank"],
+            "targets": "attention",
+            "optimizer": "adamw_8bit" if typed.is_on("use_8bit_adam") else "adamw",
+            "learning_rate": typed.number("learning_rate") * (size if typed.is_on("scale_lr") else 1),
+            "schedule": SCHEDULES.get(str(typed["lr_scheduler"]), typed["lr_scheduler"]),
+            "warmup_steps": self.warmup(pictures),
+            "beta1": typed["adam_beta1"],
+            "beta2": typed["adam_beta2"],
+            "epsilon": typed["adam_epsilon"],
+            "weight_decay": typed["adam_weight_decay"],
+            "max_grad_norm": typed["max_grad_norm"],
+            "min_snr_gamma": typed["snr_gamma"],
+            "noise_offset": typed["noise_offset"],
+            "gradient_checkpointing": typed.is_on("gradient_checkpointing"),
+            "caption_dropout": 0.0,
+            "precision": PRECISIONS[self.precision(has_cuda=has_cuda)],
+            "device": "cpu" if self.launch.is_cpu else "auto",
+            "seed": typed["seed"] or 0,
+            "checkpoint_every": typed["checkpointing_steps"],
+            "validation_prompts": [prompt] if prompt and typed.whole("num_validation_images") else [],
+            "validate_every": typed.whole("validation_epochs") * self.steps_an_epoch(pictures),
+            "validation_images": max(1, typed.whole("num_validation_images")),
+            "trackers": [] if trackers in ("", "none") else [trackers],
+        }
+        data: dict[str, object] = {
+            "resolution": self.side,
+            "fit": "crop" if typed.is_on("center_crop") else "pad",
+            "flip": typed.is_on("random_flip"),
+            "holdout_share": 0.0,
+            "faulty": "keep",
+        }
+        template = f"{{subject}}, {keyword} style" if keyword else "{subject}"
+        return {
+            "base": {"model": self.model},
+            "data": data,
+            "caption": {"keyword": keyword, "kind_words": [], "template": template},
+            "train": train,
+        }
+
+    def precision(self, *, has_cuda: bool) -> str:
+        """What is computed in: no, fp16 or bf16; the script's flag goes before accelerate's configuration, and a CPU has no fp16."""
+        asked = self.typed.text("mixed_precision") or self.launch.precision or "no"
+        return "no" if asked == "fp16" and (self.launch.is_cpu or not has_cuda) else asked
+
+    @property
+    def side(self) -> int | None:
+        """Side of the training pictures; None for the base's own."""
+        asked = self.typed["resolution"]
+        if asked is None and base_preset(self.model).resolution == 0:
+            return SIDES[self.family]
+        return None if asked is None else int(asked)
+
+
+def family_of(model: str) -> Family | None:
+    """The family of a base by its folder or its name; None where neither tells."""
+    folder = as_folder(model)
+    if folder is not None:
+        try:
+            unet = json.loads((folder / "unet" / "config.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return "sdxl" if unet.get("addition_embed_type") == "text_time" else "sd"
+    if re.search(r"sd[-_]?xl|xl[-_]base|stable-diffusion-xl", model.casefold()):
+        return "sdxl"
+    if DEAD_IDS.get(model, model) in BASES or base_preset(DEAD_IDS.get(model, model)).resolution:
+        return "sd"
+    return None
+
+
+def translate(typed: Typed, launch: Launch) -> tuple[Plan, tuple[str, ...]]:
+    """The plan of a command, and what is wrong with it, a sentence each; the plan is of use where nothing is."""
+    problems = [*typed.problems, *launch.problems]
+    notes: list[str] = []
+    named = typed.text("pretrained_model_name_or_path") or "mini"
+    folder = as_folder(named)
+    model = str(folder) if folder is not None else DEAD_IDS.get(named, named)
+    known = family_of(named)
+    family: Family = known or typed.script or "sd"
+    unknown = why_unknown(model)
+    if unknown is not None:
+        problems.append(f"--pretrained_model_name_or_path={unknown}")
+    if known and typed.script and known != typed.script:
+        notes.append(f"{printable(named)} is of the family of {SCRIPT_NAMES[known]}; it is trained as that, whichever script was named.")
+    if family == "sdxl" and not any(name.startswith("sdxl") for name in BASES):
+        problems.append(
+            f"--pretrained_model_name_or_path={printable(named)} is SDXL, which Decal does not train yet. "
+            "Stable Diffusion 1.x and 2.x it does; name one of those."
+        )
+    if typed.is_on("train_text_encoder"):
+        problems.append(
+            "--train_text_encoder: Decal trains the UNet's LoRA alone. Leave it out; the captions are understood as the base does."
+        )
+    if typed.is_on("push_to_hub"):
+        problems.append("--push_to_hub: Decal does not push yet. Leave it out, and upload the folder with  hf upload  when it is trained.")
+    source = _source(typed, problems)
+    notes += [*_without_effect(typed, problems), *_without_company(typed, source, is_folder=folder is not None)]
+    caption_column = typed.text("caption_column") if "caption_column" in typed.given else None
+    output = Path(typed.text("output_dir") or "")
+    revision = None if folder is not None else typed.text("revision")
+    limit = typed["max_train_samples"]
+    plan = Plan(typed, launch, family, model, revision, source, caption_column, None if limit is None else int(limit), output, tuple(notes))
+    return plan, tuple(problems)
+
+
+def _source(typed: Typed, problems: list[str]) -> str:
+    """Where the pictures come from, as `decal new --from` takes it."""
+    name, folder = typed.text("dataset_name"), typed.text("train_data_dir")
+    if name is not None:
+        if Path(name).exists():
+            return name
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+            config = typed.text("dataset_config_name")
+            return f"hf:{name}" + (f"/{config}" if config else "")
+        problems.append(
+            f"--dataset_name={printable(name)} is no folder here and no data set of the hub, which is written owner/name. "
+            "Write that, or put a folder of pictures into --train_data_dir."
+        )
+    elif folder is not None and not Path(folder).exists():
+        problems.append(f"--train_data_dir={printable(folder)} is not there. Write the folder of your pictures.")
+    return folder or name or ""
+
+
+def _without_effect(typed: Typed, problems: list[str]) -> list[str]:
+    """What is to be said of flags that were typed and change nothing."""
+    notes = []
+    for name, value in typed.given.items():
+        does, default = FLAGS[name].does, FLAGS[name].default
+        if does.startswith("Nothing") and value != default:
+            notes.append(f"--{name}={value} has no effect: {does.removeprefix('Nothing').removeprefix(': ').removeprefix(' ')}")
+    vae = typed.text("pretrained_vae_model_name_or_path")
+    if vae in HALF_PRECISION_VAES:
+        notes.append(f"--pretrained_vae_model_name_or_path={vae} is not needed: the base's own VAE computes in float32 here.")
+    elif vae is not None:
+        problems.append(
+            f"--pretrained_vae_model_name_or_path={printable(vae)}: pictures are encoded with the base's own VAE. "
+            "Leave it out, or name a base that holds this VAE."
+        )
+    if typed["max_train_samples"] is not None:
+        notes.append(f"--max_train_samples={typed['max_train_samples']}: the first rows are taken, the same ones at every call.")
+    if "seed" not in typed.given:
+        notes.append("no --seed: it is 0, so that the same command gives the same LoRA.")
+    return notes
+
+
+def _without_company(typed: Typed, source: str, *, is_folder: bool) -> list[str]:
+    """What is to be said of flags that were typed and mean nothing beside the others, or without them."""
+    given = typed.given
+    reasons = {
+        "revision": "a base that is a folder has no revision" if is_folder else "",
+        "dataset_config_name": "only a data set of the hub has configurations" if not source.startswith("hf:") else "",
+        "train_data_dir": "--dataset_name goes before it" if "dataset_name" in given else "",
+        "num_train_epochs": "--max_train_steps goes before it" if "max_train_steps" in given else "",
+        "num_validation_images": "there is no --validation_prompt" if "validation_prompt" not in given else "",
+        "validation_epochs": "there is no --validation_prompt" if "validation_prompt" not in given else "",
+        "hub_model_id": "there is no --push_to_hub" if not typed.is_on("push_to_hub") else "",
+    }
+    notes = [f"--{name}={given[name]} has no effect: {why}." for name, why in reasons.items() if name in given and why]
+    if typed.token is not None and not typed.is_on("push_to_hub"):
+        notes.append("--hub_token has no effect: there is no --push_to_hub.")
+    return notes
+
+
+def shown(settings: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """The settings that a command stands for, as lines to print."""
+    return [
+        f"  {section}.{key} = {json.dumps(value, ensure_ascii=False)}"
+        for section, values in settings.items()
+        for key, value in values.items()
+        if value is not None
+    ]
