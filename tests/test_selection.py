@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "selection"))
 
+import plan
+import styles
+from mini.styles import STYLES as SEEN_STYLES
 from oracle import nearness
+from packs import DEVELOPMENT_PACK, PACKS
 from regrets import mean_over_styles, regret
 
 
@@ -36,6 +40,20 @@ def test_one_style_alone_still_has_the_spread_of_its_trainings() -> None:
     mean = mean_over_styles({"one": [0.0, 1.0] * 50})
     # The standard error of a mean of 100 zeros and ones is .05, and 95 % lie within 1.96 of them.
     assert (mean.low, mean.high) == pytest.approx((0.4, 0.6), abs=0.011)
+
+
+def test_no_test_style_was_taught_seen_or_developed_on() -> None:
+    known = {pack.name for pack in (*PACKS, *SEEN_STYLES, DEVELOPMENT_PACK)}
+    assert [(pack.name in known, len(plan.KNOWN & set(pack.renamed)) >= plan.SUBJECTS) for pack in styles.STYLES] == [(False, True)] * 3
+
+
+def test_no_training_shows_what_its_checkpoints_are_asked_for() -> None:
+    made = [training for pack in styles.STYLES for training in plan.trainings(pack.style, sorted(pack.renamed))]
+    assert [(len(one.asked), len(one.learns) >= 20, set(one.asked) & set(one.learns)) for one in made] == [(20, True, set())] * 21
+
+
+def test_quality_is_measured_on_pictures_that_no_verdict_sees() -> None:
+    assert (set(plan.JUDGED_SEEDS) & set(plan.MEASURED_SEEDS), plan.JUDGED_SEEDS + plan.MEASURED_SEEDS) == (set(), plan.SEEDS)
 
 
 def test_a_picture_is_nearest_to_itself_wherever_it_lies() -> None:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from packs import Pack, fetch
 
 
-def _table(text: str) -> dict[str, str]:
-    """Concept to icon, from words `concept=icon`; a word alone is the name of both."""
+def table(text: str) -> dict[str, str]:
+    """Which icon shows which concept, from words `concept=icon`; a word alone is the name of both."""
     pairs = [word.split("=") for word in text.split()]
     return {pair[0]: pair[-1] for pair in pairs}
 
@@ -88,7 +88,7 @@ STYLES = (
         by="Lorc, Delapouite and the Game-icons.net contributors",
         licence="CC-BY-3.0",
         upstream="https://github.com/game-icons/icons",
-        renamed=_table(GAME_ICONS),
+        renamed=table(GAME_ICONS),
     ),
     Pack(
         name="@iconify-json/streamline-emojis",
@@ -99,7 +99,7 @@ STYLES = (
         by="Streamline",
         licence="CC-BY-4.0",
         upstream="https://github.com/webalys-hq/streamline-vectors",
-        renamed=_table(STREAMLINE_EMOJIS),
+        renamed=table(STREAMLINE_EMOJIS),
     ),
     Pack(
         name="@iconify-json/streamline-cyber-color",
@@ -110,7 +110,7 @@ STYLES = (
         by="Streamline",
         licence="CC-BY-4.0",
         upstream="https://github.com/webalys-hq/streamline-vectors",
-        renamed=_table(STREAMLINE_CYBER),
+        renamed=table(STREAMLINE_CYBER),
     ),
 )
 

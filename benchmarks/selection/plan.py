@@ -15,26 +15,41 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "recipes" / "mini"))
 
+import styles
 from concepts import CONCEPTS
 from data import MARGIN, on_white, render
-from mini import styles
-from packs import DEVELOPMENT_PACK, fetch
+from mini.styles import STYLES as SEEN_STYLES
+from mini.styles import draw
+from packs import DEVELOPMENT_PACK, PACKS, fetch
 
 from decal.grid import seen
 
 Pictures = dict[str, NDArray[np.uint8]]
 
 NAMES = {concept.slug: concept.names[0] for concept in CONCEPTS}
-KEYWORDS = {"game-icons": "velmor", "streamline-emojis": "brisak", "streamline-cyber": "quendo", "openmoji": "taviro"}
+KEYWORDS = {
+    "game-icons": "velmor",
+    "streamline-emojis": "brisak",
+    "streamline-cyber": "quendo",
+    "openmoji": "taviro",
+    "blob": "dulmek",
+    "material": "torvek",
+    "ultimate": "jolpin",
+    "plump": "wembra",
+}
 """Words that mean nothing to the base, one a style."""
 TESTS = tuple(pack.style for pack in styles.STYLES)
-DEVELOPMENT = DEVELOPMENT_PACK.style
+SEEN = tuple(pack.style for pack in SEEN_STYLES)
+"""The test styles of the first proof. Its results are known, so they prove nothing any more."""
+DEVELOPMENT = (DEVELOPMENT_PACK.style, "blob")
+"""A style that the base was not taught, and one that it was, under a word that it does not know."""
 SIDE_PX = 128
 STEPS, CHECKPOINT_EVERY = 300, 30
 SUBJECTS = 20
 """Subjects that every checkpoint is asked for; no training on the style shows any of them."""
-SEEDS = (0, 1)
-"""The verdict sees pictures of the first; quality is measured on the second."""
+SEEDS = (0, 1, 2)
+JUDGED_SEEDS, MEASURED_SEEDS = SEEDS[:2], SEEDS[2:]
+"""Of the pictures that a verdict sees, as many as `decal compare` draws by default; and of those that quality is measured on."""
 BASE_SEEDS = (0, 1, 2, 3)
 """As many as `decal compare` draws of the base."""
 DRAWN_WITH = ("compare.sampler=dpm++", "compare.steps=6", "compare.batch=8")
@@ -110,7 +125,7 @@ def pictures(style: str, work: Path) -> Pictures:
 
 def trainings(style: str, concepts: Sequence[str]) -> list[Training]:
     """A training for each recipe. concepts: all that the style has."""
-    place = [*TESTS, DEVELOPMENT].index(style)
+    place = [*SEEN, *DEVELOPMENT, *TESTS].index(style)
     order = [str(concept) for concept in np.random.default_rng([6, place]).permutation(list(concepts))]
     asked = tuple([concept for concept in order if concept in KNOWN][:SUBJECTS])
     rest = [concept for concept in order if concept not in asked]
@@ -125,9 +140,9 @@ def trainings(style: str, concepts: Sequence[str]) -> list[Training]:
 
 
 def _rendered(style: str) -> Pictures:
-    for pack in styles.STYLES:
+    for pack in (*styles.STYLES, *SEEN_STYLES):
         if pack.style == style:
-            return styles.draw(pack, SIDE_PX)
-    icons = fetch(DEVELOPMENT_PACK)
+            return draw(pack, SIDE_PX)
+    icons = fetch(next(pack for pack in (*PACKS, DEVELOPMENT_PACK) if pack.style == style))
     svgs = {concept.slug: icons.svg(concept.slug, MARGIN) for concept in CONCEPTS}
     return {slug: on_white(render(svg, 2 * SIDE_PX), SIDE_PX) for slug, svg in svgs.items() if svg is not None}

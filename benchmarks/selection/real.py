@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from plan import DEVELOPMENT, RECIPES, SEEDS, TESTS, Training, pictures, trainings
+from plan import DEVELOPMENT, JUDGED_SEEDS, MEASURED_SEEDS, RECIPES, SEEN, TESTS, Training, pictures, trainings
 from regrets import ACCEPTABLE, Numbers, differs, mean_over_styles, regret
 from trained import draw, is_whole, train
-from verdicts import BASELINES, Judged, judged
+from verdicts import BASELINES, Judged, Seeds, judged
 
 from decal import project
 from decal.project import Project
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("what", choices=("draw", "judge"))
     parser.add_argument("work", type=Path, help="folder that keeps what was trained and drawn")
     names = [recipe.name for recipe in RECIPES]
-    parser.add_argument("--style", action="append", choices=(*TESTS, DEVELOPMENT), help="the three test styles where left out")
+    parser.add_argument("--style", action="append", choices=(*TESTS, *DEVELOPMENT, *SEEN), help="the three test styles where left out")
     parser.add_argument("--recipe", action="append", choices=names, help="all of them where left out")
     given = parser.parse_args()
     styles, recipes = given.style or TESTS, given.recipe or names
@@ -57,17 +57,18 @@ def main() -> None:
 def table(found: Sequence[Judged]) -> Iterator[str]:
     """Every training, then what each rule loses."""
     yield from _trainings(found)
-    unseen = [(one, one.by_seeds(SEEDS[1:])) for one in found]
-    both = [(one, one.by_seeds(SEEDS)) for one in found]
-    sure = [(one, quality) for one, quality in both if differs(one.quality.mean(axis=2))]
-    yield from ("", f"Quality on seed {SEEDS[1]}, which no rule saw, {len(found)} trainings")
-    yield from _rules(unseen, RULES)
-    yield from ("", "Quality on both seeds, of which the rules saw the first")
-    yield from _rules(both, RULES)
-    yield from ("", f"The same, of {len(sure)} trainings whose checkpoints differ by more than chance")
-    yield from _rules(sure, RULES)
-    yield from ("", "Verdict and quality on both seeds")
-    yield from _rules(both, ("verdict, both seeds", "last", "lowest held-out loss"))
+    unseen = [(one, one.by_seeds(MEASURED_SEEDS)) for one in found]
+    seen = [(one, one.by_seeds(JUDGED_SEEDS)) for one in found]
+    sure = [(one, quality) for one, quality in unseen if differs(one.quality.mean(axis=2))]
+    measured = f"quality on seed {MEASURED_SEEDS[0]}, which no rule saw"
+    yield from ("", f"Choices by seeds 0 and 1, {measured}: {len(found)} trainings")
+    yield from _rules(unseen, JUDGED_SEEDS)
+    yield from ("", f"Choices by seed 0 alone, {measured}")
+    yield from _rules(unseen, JUDGED_SEEDS[:1])
+    yield from ("", f"Choices by seeds 0 and 1, {measured}: the {len(sure)} trainings whose checkpoints differ by more than chance")
+    yield from _rules(sure, JUDGED_SEEDS)
+    yield from ("", "Choices by seeds 0 and 1, quality on the same")
+    yield from _rules(seen, JUDGED_SEEDS)
 
 
 def record(one: Judged) -> dict[str, object]:
@@ -77,7 +78,10 @@ def record(one: Judged) -> dict[str, object]:
         "steps": one.steps,
         "quality": one.quality.mean(axis=1).round(5).tolist(),
         "base": one.base.mean(axis=0).round(5).tolist(),
-        "choices": {rule: None if place is None else one.steps[place] for rule, place in one.choices.items()},
+        "choices": {
+            str(len(seeds)): {rule: None if place is None else one.steps[place] for rule, place in choices.items()}
+            for seeds, choices in one.choices.items()
+        },
         "verdicts": {str(len(seeds)): verdict.model_dump(mode="json") for seeds, verdict in one.verdicts.items()},
     }
 
@@ -86,31 +90,31 @@ def _trainings(found: Sequence[Judged]) -> Iterator[str]:
     yield f"{'training':34} {'best':>5} {'verdict':>8} {'regret':>7}  {'outcome':10} {'best is':9} {'quality of base, first .. last'}"
     places: Counter[str] = Counter()
     for one in found:
-        quality, verdict = one.by_seeds(SEEDS), one.verdicts[SEEDS[:1]]
+        quality, verdict = one.by_seeds(MEASURED_SEEDS), one.verdicts[JUDGED_SEEDS]
         best = one.steps[int(quality.argmax())]
         place = next(standing.place for standing in verdict.standings if standing.checkpoint == best)
         places[f"{verdict.outcome}: the best is {place}"] += 1
-        lost = _lost(quality, one.choices["verdict"])
-        shown = " ".join(f"{value:.3f}" for value in (one.base.mean(), *quality))
+        lost = _lost(quality, one.choices[JUDGED_SEEDS]["verdict"])
+        shown = " ".join(f"{value:.3f}" for value in (one.base[:, list(MEASURED_SEEDS)].mean(), *quality))
         yield f"{one.training.name:34} {best:5} {verdict.checkpoint or 'none':>8} {lost:7.2f}  {verdict.outcome:10} {place:9} {shown}"
     yield from ("", *(f"{count:3} {what}" for what, count in places.most_common()))
 
 
-def _rules(found: Sequence[tuple[Judged, Numbers]], rules: Sequence[str]) -> Iterator[str]:
-    """What each rule loses, and how much less the first of them does. found: trainings with the quality that counts, [C]."""
+def _rules(found: Sequence[tuple[Judged, Numbers]], seeds: Seeds) -> Iterator[str]:
+    """What each rule loses by these seeds, and how much less the verdict does. found: trainings with the quality that counts, [C]."""
     if not found:
         return
     styles = list(dict.fromkeys(one.training.style for one, _ in found))
     yield f"  {'':26} {'mean regret':25} {'acceptable':>10}  {'less the verdict':26} {'by style'}"
-    first = [_lost(quality, one.choices[rules[0]]) for one, quality in found]
-    for rule in (*rules, "blind"):
+    first = [_lost(quality, one.choices[seeds][RULES[0]]) for one, quality in found]
+    for rule in (*RULES, "blind"):
         if rule == "blind":
             lost = [float(np.mean([regret(quality, place) for place in range(len(quality))])) for _, quality in found]
         else:
-            lost = [_lost(quality, one.choices[rule]) for one, quality in found]
+            lost = [_lost(quality, one.choices[seeds][rule]) for one, quality in found]
         by_style, gaps = _grouped(found, lost), _grouped(found, np.subtract(lost, first).tolist())
         told = "  ".join(f"{style} {np.mean(by_style[style]):.1%}" for style in styles)
-        gap = "" if rule == rules[0] else str(mean_over_styles(gaps))
+        gap = "" if rule == RULES[0] else str(mean_over_styles(gaps))
         yield f"  {rule:26} {mean_over_styles(by_style)}  {np.mean(np.array(lost) <= ACCEPTABLE):10.0%}  {gap:26} {told}"
 
 

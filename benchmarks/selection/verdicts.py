@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from oracle import nearness
 from PIL import Image
-from plan import DRAWN_WITH, NAMES, SEEDS, Pictures, Training
+from plan import DRAWN_WITH, JUDGED_SEEDS, NAMES, SEEDS, Pictures, Training
 from regrets import Numbers, mean_cosine
 from trained import read
 
@@ -24,21 +24,24 @@ from decal.scores.evidence import Evidence
 from decal.viewing import Viewer
 
 BASELINES = ("last", "lowest held-out loss", "mean cosine, training", "mean cosine, held out")
+Seeds = tuple[int, ...]
+JUDGED: tuple[Seeds, ...] = (JUDGED_SEEDS, JUDGED_SEEDS[:1])
+"""The seeds that choices are made by: as many as `decal compare` draws by default, and the first alone."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What came out. quality: of each picture, [C, P, S]; base: of the base's, [P, S]. choices: by rule, from 0; None for none.
+    """What came out. quality: of each picture, [C, P, S]; base: of the base's, [P, S].
 
-    verdicts: by the seeds that it saw.
+    choices, verdicts: by the seeds that they saw; choices by rule, from 0, None for none.
     """
 
     training: Training
     steps: tuple[int, ...]
     quality: Numbers
     base: Numbers
-    choices: dict[str, int | None]
-    verdicts: dict[tuple[int, ...], Verdict]
+    choices: dict[Seeds, dict[str, int | None]]
+    verdicts: dict[Seeds, Verdict]
 
     def by_seeds(self, seeds: Sequence[int]) -> Numbers:
         """Quality of each checkpoint on some seeds, [C]."""
@@ -48,26 +51,28 @@ class Judged:
 def judged(training: Training, at: Project, true: Pictures) -> Judged:
     """Measure and judge the checkpoints of a training that was drawn with. true: the pictures of its style."""
     goal = np.stack([true[concept] for concept in training.asked])
-    one, both = _bench(training, at, SEEDS[:1]), _bench(training, at, SEEDS)
-    steps = tuple(rival.checkpoint for rival in both.suite.rivals)
-    evidence, verdict = _verdict(one)
-    _, verdict_on_both = _verdict(both)
-    quality = _quality(both, goal, (0, *steps))
+    every = _bench(training, at, SEEDS)
+    steps = tuple(rival.checkpoint for rival in every.suite.rivals)
+    quality = _quality(every, goal, (0, *steps))
     losses = [runs.checkpoints(at.runs()[-1])[place].holdout_loss for place in range(len(steps))]
-    choices: dict[str, int | None] = {
-        "verdict": _place(steps, verdict.checkpoint),
-        "earliest": _place(steps, verdict.earliest),
-        "verdict, both seeds": _place(steps, verdict_on_both.checkpoint),
-        "last": len(steps) - 1,
-        "lowest held-out loss": int(np.argmin([np.inf if loss is None else loss for loss in losses])),
-        "mean cosine, training": mean_cosine(evidence, evidence.training, steps),
-        "mean cosine, held out": mean_cosine(evidence, evidence.heldout, steps),
-        "best on what is seen": int(quality[1:, :, 0].mean(axis=1).argmax()),
-    }
-    return Judged(training, steps, quality[1:], quality[0], choices, {SEEDS[:1]: verdict, SEEDS: verdict_on_both})
+    choices: dict[Seeds, dict[str, int | None]] = {}
+    verdicts: dict[Seeds, Verdict] = {}
+    for seeds in JUDGED:
+        evidence, verdict = _verdict(_bench(training, at, seeds))
+        verdicts[seeds] = verdict
+        choices[seeds] = {
+            "verdict": _place(steps, verdict.checkpoint),
+            "earliest": _place(steps, verdict.earliest),
+            "last": len(steps) - 1,
+            "lowest held-out loss": int(np.argmin([np.inf if loss is None else loss for loss in losses])),
+            "mean cosine, training": mean_cosine(evidence, evidence.training, steps),
+            "mean cosine, held out": mean_cosine(evidence, evidence.heldout, steps),
+            "best on what is seen": int(quality[1:, :, list(seeds)].mean(axis=(1, 2)).argmax()),
+        }
+    return Judged(training, steps, quality[1:], quality[0], choices, verdicts)
 
 
-def _bench(training: Training, at: Project, seeds: tuple[int, ...]) -> Bench:
+def _bench(training: Training, at: Project, seeds: Seeds) -> Bench:
     """What `decal compare` would look at, with these seeds."""
     run, resolved, checkpoints = read(at, (*DRAWN_WITH, f"compare.seeds={list(seeds)}"))
     viewer = Viewer(at.cache, DEFAULT, "cpu")
