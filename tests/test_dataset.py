@@ -309,9 +309,9 @@ def _split(looks: dict[str, Look], share: float = 0.15, seed: int = 0) -> set[st
     return {record.file for record in records(listing, looks, holdout_share=share, seed=seed) if record.split == "holdout"}
 
 
-def test_the_holdout_has_at_least_six_and_otherwise_its_share() -> None:
-    sizes = {count: len(_split(_looks(count))) for count in (1, 11, 12, 40, 100)}
-    assert sizes == {1: 0, 11: 0, 12: 6, 40: 6, 100: 15}
+def test_the_holdout_has_at_least_six_at_most_200_and_otherwise_its_share() -> None:
+    sizes = {count: len(_split(_looks(count))) for count in (1, 11, 12, 40, 100, 1500)}
+    assert sizes == {1: 0, 11: 0, 12: 6, 40: 6, 100: 15, 1500: 200}
     assert _split(_looks(40), share=0) == set()
 
 

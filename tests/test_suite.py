@@ -10,7 +10,7 @@ from PIL import Image
 
 from decal import grid, project, suite
 from decal.errors import BaseModelError
-from decal.records import SuitePrompt
+from decal.records import Record, SuitePrompt
 from decal.settings import parse
 from decal.suite import Frame
 from decal.viewing import Shown, Square, Viewer, changed
@@ -55,6 +55,17 @@ def test_the_base_is_drawn_with_four_seeds_and_those_of_the_checkpoints() -> Non
         (7, 0, 1, 2),
         (1, 2, 3, 4, 5),
     )
+
+
+def test_of_very_many_pictures_those_held_out_and_a_thousand_are_compared_with() -> None:
+    every = [
+        Record(file=f"{number}.png", sha256=f"{number * 7919 % 1400:064x}", width_px=8, height_px=8, caption="", split=split)
+        for number, split in enumerate(["holdout"] * 200 + ["train"] * 1200)
+    ]
+    found = [(one.split, one.file) for one in suite.references(every)]
+    assert [split for split, _ in found] == ["holdout"] * 200 + ["train"] * 1000
+    # More pictures leave most of the others where they were.
+    assert len({*found} & {(one.split, one.file) for one in suite.references(every[:-100])}) > 1100
 
 
 def test_no_picture_is_looked_at_twice(shapes: Path, tmp_path: Path) -> None:

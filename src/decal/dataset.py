@@ -22,6 +22,8 @@ __all__ = ["METADATA", "Brought", "Listing", "Row", "bring_in", "records", "scan
 
 # Fewer held-out pictures than this say nothing, and a set of fewer than twice as many cannot spare them.
 MIN_HOLDOUT = 6
+MAX_HOLDOUT = 200
+"""Every checkpoint is measured on all of them, and more would say hardly more."""
 MIN_PICTURES_FOR_HOLDOUT = 12
 
 
@@ -88,8 +90,8 @@ def scan(folder: Path, *, follows_links: bool = False) -> Listing:
 def records(listing: Listing, looks: Mapping[str, Look], *, holdout_share: float, seed: int) -> list[Record]:
     """The rows whose picture was looked at, in their order, each in training or in the hold-out.
 
-    Of n pictures with different pixels, max(6, round(holdout_share * n)) are held out, or as many as whole groups of alike pictures
-    allow; none where n < 12 or the share is 0. A missing caption becomes the empty one.
+    Of n pictures with different pixels, round(holdout_share * n) are held out, at least 6 and at most 200, or as many as whole groups of
+    alike pictures allow; none where n < 12 or the share is 0. A missing caption becomes the empty one.
     """
     held_out = _held_out({row.file: looks[row.file] for row in listing.rows if row.file in looks}, holdout_share, seed)
     splits: dict[bool, Split] = {True: "holdout", False: "train"}
@@ -113,7 +115,7 @@ def _held_out(looks: Mapping[str, Look], share: float, seed: int) -> set[str]:
     count = len({look.pixels_sha256 for look in looks.values()})
     if count < MIN_PICTURES_FOR_HOLDOUT or share == 0:
         return set()
-    missing = max(MIN_HOLDOUT, round(share * count))
+    missing = min(max(MIN_HOLDOUT, round(share * count)), MAX_HOLDOUT)
     chosen: set[str] = set()
     drawn = []
     for group in duplicates.groups(looks):

@@ -102,7 +102,10 @@ class DataSettings(Section):
     )
     flip: bool = Field(True, description="Also learn from mirrored pictures; turn it off for text, logos and anything with a side.")
     holdout_share: float = Field(
-        0.15, ge=0, le=0.5, description="Share of the pictures kept out of training to measure it, at least 6; 0 keeps none."
+        0.15,
+        ge=0,
+        le=0.5,
+        description="Share of the pictures kept out of training to measure it, at least 6 and at most 200; 0 keeps none.",
     )
     faulty: Literal["refuse", "leave out", "keep"] = Field(
         "refuse",

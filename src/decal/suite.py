@@ -27,6 +27,8 @@ BASE_SEEDS = 4
 FRESH_SEED = 1_000_000
 """The first of the seeds that did not choose; far from any that a person writes."""
 FRESH_SEEDS = 1
+MAX_TRAINED = 1_000
+"""Pictures trained on that are compared with: style and copying hold them against each other, so twice as many cost four times as much."""
 DRIFT_PROMPTS, COPY_PROMPTS, PROBE_SEEDS = 4, 4, 2
 LEAD_WORDS = frozenset({"a", "an", "the", "of", "with"})
 
@@ -157,11 +159,12 @@ def freeze(
 ) -> Suite:
     """The suite of a run.
 
-    records: the pictures of the run that are there. made_with: base_sha256, embedder, reader and versions of the suite.
+    records: the pictures of the run that are there; of very many, a part is compared with.
+    made_with: base_sha256, embedder, reader and versions of the suite.
     """
     compare: ResolvedCompare = resolved.compare
-    references = [Reference(file=one.file, sha256=one.sha256, caption=one.caption, split=one.split) for one in records]
-    trained = sorted({reference.caption for reference in references if reference.split == "train"})
+    compared = references(records)
+    trained = sorted({reference.caption for reference in compared if reference.split == "train"})
     every = max(1, len(trained) // COPY_PROMPTS)
     side = resolved.data.resolution
     table = {
@@ -182,11 +185,23 @@ def freeze(
         "height_px": side,
         "ground": resolved.data.ground,
         "fit": resolved.data.fit,
-        "references": tuple(references),
+        "references": tuple(compared),
         "rivals": tuple(rivals),
         "base": public_name(resolved.base.model),
     }
     return Suite.model_validate(table | made_with)
+
+
+def references(records: Iterable[Record]) -> list[Reference]:
+    """The pictures to compare with, in their order: all that are held out, and of those trained on as many as can be compared in pairs."""
+    every = list(records)
+    trained = sorted(one.sha256 for one in every if one.split == "train")
+    last = trained[MAX_TRAINED - 1] if len(trained) > MAX_TRAINED else ""
+    return [
+        Reference(file=one.file, sha256=one.sha256, caption=one.caption, split=one.split)
+        for one in every
+        if one.split == "holdout" or not last or one.sha256 <= last
+    ]
 
 
 def fingerprint(of: Suite) -> str:

@@ -88,11 +88,14 @@ def _frozen(case: _Case, rivals: Sequence[Rival], made_with: Mapping[str, str | 
         else:
             yield event
     about = runs.about(run)
-    now = suite.freeze(prompts, resolved, _there(at, records), rivals, base_sha256=about.base, versions=about.versions, **made_with)
+    there = _there(at, records)
+    now = suite.freeze(prompts, resolved, there, rivals, base_sha256=about.base, versions=about.versions, **made_with)
     shown = f"the base and {counted(len(rivals), 'checkpoint')} on {counted(len(prompts), 'new prompt')}"
     yield Begun(run, resolved.train.steps, f"{run.name}: {shown}, {counted(len(now.seeds), 'seed')} each")
     if not any(reference.split == "holdout" for reference in now.references):
         yield Told("  no picture is held out, so style is measured by the training pictures, for each cell its nearest left out")
+    if len(now.references) < len(there):
+        yield Told(f"  style and copies are looked for in {counted(len(now.references), 'picture')} of {len(there):,}")
     if before is not None:
         changes = suite.differences(before, now)
         if changes:
