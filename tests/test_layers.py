@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "decal"
 # From the ground up; a room may import rooms that stand before it.
 ORDER = """
     errors wording records subjects
-    presets schedule settings
+    presets schedule settings kinds
     project numbering events metadata
     lettering curves quality pictures reading duplicates crops
     sources intake dataset export undo
@@ -28,7 +28,7 @@ ORDER = """
     vision embedders captioners
     viewing judging
     gallery exhibits candidates overview
-    checklist notebooks parcel
+    checklist notebooks parcel card
     compat
     workflow
     progress cli

@@ -7,7 +7,7 @@ from json import dumps
 from pathlib import Path, PurePosixPath
 from shlex import quote
 
-from decal import checks, dataset, project, runs
+from decal import checks, dataset, kinds, project, runs
 from decal.checks import Checked
 from decal.errors import SettingsError
 from decal.presets import BASES, base_preset
@@ -153,6 +153,8 @@ def presets() -> list[str]:
     lines = ["Settings of decal.toml:"]
     for name, default, meaning in fields():
         lines += [f"  {name} = {default}", f"      {meaning}"]
+    lines.append("Presets of decal new, and decal presets diff A B says what they have otherwise:")
+    lines += [f"  {name:14} {about}" for name, about in kinds.ABOUT.items()]
     lines.append("Bases:")
     for name, preset in BASES.items():
         preset = base_preset(name)
@@ -163,6 +165,17 @@ def presets() -> list[str]:
             f"steps {preset.steps}, checkpoint_every {preset.checkpoint_every}",
         ]
     return lines
+
+
+def preset_differences(first: str, second: str) -> list[str]:
+    """What the second preset has otherwise than the first, a setting a line with the reason."""
+    found = kinds.differences(first, second)
+    told = [(one.setting, one.before, one.after, one.why) for one in found]
+    widths = [max((len(line[column]) for line in told), default=0) for column in range(3)]
+    return [
+        f"{first} -> {second}: {counted(len(found), 'difference')}",
+        *(f"  {a:{widths[0]}}  {b:>{widths[1]}} -> {c:{widths[2]}}  {why}" for a, b, c, why in told),
+    ]
 
 
 def preset_records() -> list[str]:

@@ -1,4 +1,4 @@
-"""What is known of a base model before it is loaded, and the kinds of project to start from.
+"""What is known of a base model before it is loaded.
 
 A setting that `decal.toml` leaves out takes its value from the base's row here, so that changing the one line `base.model` moves
 a project to another model with numbers that suit it. Each number has its source beside it.
@@ -110,12 +110,6 @@ BASES: dict[str, BasePreset] = {
 UNKNOWN = _stable_diffusion("", "unknown: see its model card", 0)
 # What suits a folder that is not known by name, by what its UNet says it takes besides text.
 UNKNOWN_FOLDERS = {"text_time": _stable_diffusion_xl("", "unknown: see its model card")}
-
-# What `decal new --preset` writes into the settings: for stickers on their ground, and for pictures of any kind in a style.
-KINDS: dict[str, dict[str, dict[str, object]]] = {
-    "stickers": {"data": {"ground": "white", "fit": "pad", "flip": True}, "caption": {"kind_words": ["sticker"]}},
-    "style": {"data": {"fit": "pad", "flip": True}, "caption": {"kind_words": [], "template": "{subject}, {keyword} style"}},
-}
 
 # Ids that left the hub (SD 1.5 in August 2024, SD 2.x in November 2025), and what to write instead.
 DEAD_IDS: dict[str, str] = {

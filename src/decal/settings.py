@@ -609,14 +609,14 @@ def options(now: Resolved, then: Resolved) -> str:
         today = getattr(now, section).model_dump()
         for key, value in getattr(then, section).model_dump().items():
             if value != today[key] and value is not None:
-                told += f" --set {shlex.quote(f'{section}.{key}={_toml(value)}')}"
+                told += f" --set {shlex.quote(f'{section}.{key}={written(value)}')}"
     return told
 
 
 def fields() -> list[tuple[str, str, str]]:
     """Every setting as (`section.key`, default as TOML, help)."""
     return [
-        (f"{name}.{key}", "left to the base" if field.default is None else _toml(field.default), field.description or "")
+        (f"{name}.{key}", "left to the base" if field.default is None else written(field.default), field.description or "")
         for name, section in _SECTIONS.items()
         for key, field in section.model_fields.items()
     ]
@@ -627,7 +627,7 @@ def to_toml(sections: dict[str, dict[str, Any]]) -> str:
     lines = ["# What this project is made with. `decal presets` lists every setting, its default and what it does."]
     for name, values in sections.items():
         lines += ["", f"[{name}]"]
-        lines += [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
+        lines += [f"{key} = {written(value)}" for key, value in values.items() if value is not None]
     return "\n".join(lines) + "\n"
 
 
@@ -680,10 +680,10 @@ def _sentences(detail: dict[str, Any]) -> list[str]:
     return [f"{place} must be {message} (it is {detail['input']!r})."]
 
 
-def _toml(value: object) -> str:
+def written(value: object) -> str:
     """A value as TOML writes it; lists and strings as JSON, which TOML reads alike."""
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
+        return "[" + ", ".join(written(item) for item in value) + "]"
     if isinstance(value, bool | str):
         return json.dumps(value, ensure_ascii=False)
     return repr(value)

@@ -21,6 +21,7 @@ from decal.cli.exchange import export, import_
 from decal.cli.judging import report, vote
 from decal.cli.options import STOP
 from decal.cli.posts import app as posts
+from decal.cli.publishing import publish
 from decal.cli.submitting import submit
 from decal.cli.training import demo, draw, grid, run, train
 from decal.errors import DecalError, StoppedError
@@ -51,6 +52,7 @@ for command in (
     show,
     export,
     import_,
+    publish,
     doctor,
     presets,
 ):

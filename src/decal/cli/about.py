@@ -1,5 +1,7 @@
 """Commands that only look: show, doctor, presets."""
 
+from dataclasses import asdict
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     pass
 
 from decal.cli.options import HERE, Folder, Json, print_records
+from decal.errors import SettingsError
 
 
 def show(folder: Folder = HERE, json: Json = False) -> None:
@@ -35,9 +38,23 @@ def doctor(folder: Annotated[Path, typer.Argument(help="Where projects are to li
         raise typer.Exit(1)
 
 
-def presets(json: Json = False) -> None:
-    """List every setting of decal.toml with its default and what it does, and what is known of the bases."""
-    from decal import overview
+def presets(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[diff A B]", help="diff A B: what preset B has otherwise than A, and why.", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List every setting of decal.toml with its default and what it does, the presets of decal new, and what is known of the bases."""
+    from decal import kinds, overview
+
+    if words:
+        if len(words) != 3 or words[0] != "diff":
+            raise SettingsError(f"decal presets {' '.join(words)} is not understood.\nWrite  decal presets  or  decal presets diff A B")
+        found = kinds.differences(words[1], words[2])
+        for line in [dumps(asdict(one), sort_keys=True) for one in found] if json else overview.preset_differences(words[1], words[2]):
+            print(line)
+        return
 
     for line in overview.preset_records() if json else overview.presets():
         print(line)

@@ -33,8 +33,12 @@ def new(
         ),
     ] = None,
     keyword: Annotated[str, typer.Option(help="The word that will call your style; best one that means nothing yet.")] = "",
-    base: Annotated[str, typer.Option(help="mini, sd1.5, sd2.1, sd2.1-base, a hub id or a folder.")] = "mini",
-    preset: Annotated[str, typer.Option(help="What the pictures are: stickers, or style for any other kind.")] = "stickers",
+    base: Annotated[
+        str, typer.Option(help="mini, sd1.5, sd2.1, sd2.1-base, a hub id or a folder; mini where neither it nor the preset names one.")
+    ] = "",
+    preset: Annotated[
+        str, typer.Option(help="What the pictures are: stickers, posts, or style for any other kind; decal presets lists more.")
+    ] = "stickers",
     caption_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="The column or key that holds the captions, where it is not text, caption or prompt.")
     ] = None,

@@ -174,8 +174,6 @@ def translate(typed: Typed, launch: Launch) -> tuple[Plan, tuple[str, ...]]:
         problems.append(
             "--train_text_encoder: Decal trains the UNet's LoRA alone. Leave it out; the captions are understood as the base does."
         )
-    if typed.is_on("push_to_hub"):
-        problems.append("--push_to_hub: Decal does not push yet. Leave it out, and upload the folder with  hf upload  when it is trained.")
     source = _source(typed, problems)
     notes += [*_without_effect(typed, problems), *_without_company(typed, source, is_folder=folder is not None)]
     caption_column = typed.text("caption_column") if "caption_column" in typed.given else None

@@ -31,6 +31,7 @@ from decal.workflow.learning import learn_posts
 from decal.workflow.meaning import draw_keyword
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
+from decal.workflow.publishing import Target, publish
 from decal.workflow.rehearsal import rehearse
 from decal.workflow.reporting import write_report
 from decal.workflow.showing import demo_posts
@@ -49,6 +50,7 @@ __all__ = [
     "Order",
     "PostOrder",
     "PostWish",
+    "Target",
     "Wish",
     "begin_posts",
     "build_posts",
@@ -81,6 +83,7 @@ __all__ = [
     "new",
     "pick",
     "plan_posts",
+    "publish",
     "rehearse",
     "run",
     "sample_order",

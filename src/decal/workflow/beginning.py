@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from decal import candidates, captions, dataset, descriptions, gallery, grid, project, sheets
+from decal import candidates, captions, dataset, descriptions, gallery, grid, kinds, project, sheets
 from decal.candidates import Question
 from decal.captions import Tokenizer
 from decal.dataset import Brought
 from decal.errors import DataError, SettingsError
 from decal.events import Event, Progress, Stop, Told
 from decal.language import Client
-from decal.presets import KINDS, as_folder, base_preset, public_name
+from decal.presets import as_folder, base_preset, public_name
 from decal.project import Project
 from decal.records import Candidate, Description, Pick
 from decal.settings import CaptionSettings, Settings, parse, resolve, resolve_describe, to_toml
@@ -24,6 +24,7 @@ GRID_PROMPTS = 10
 COMPARE_PROMPTS = 8
 SAMPLE = Path(__file__).parents[1] / "mini" / "sample"
 SAMPLE_KEYWORD = "cobink"
+MINI_NAME = "mini"
 DESCRIPTIONS = 30
 CANDIDATES = 4
 
@@ -32,9 +33,10 @@ CANDIDATES = 4
 class Order:
     """What a new project is made of.
 
-    source: a path, a pattern of tars, or an address on the hub; None for a project from nothing. model: a base by name, hub id or folder.
-    kind: one of `presets.KINDS`. style: the look in words that a base knows, for every caption that is made. caption_column: the key that
-    holds the captions; None where it has a usual name. limit: rows to take; None for all. settings: further ones to write, by section.
+    source: a path, a pattern of tars, or an address on the hub; None for a project from nothing. model: a base by name, hub id or folder;
+    "" for the preset's. kind: one of `kinds.KINDS`. style: the look in words that a base knows, for every caption that is made.
+    caption_column: the key that holds the captions; None where it has a usual name. limit: rows to take; None for all. settings: further
+    ones to write, by section.
     """
 
     source: Path | str | None
@@ -64,16 +66,12 @@ def new(folder: Path, order: Order) -> Brought | None:
         raise SettingsError(f"{folder} is a project already.\nChoose another folder, or look at this one with  decal show {folder}")
     if at.dataset.exists() and (not at.dataset.is_dir() or any(at.dataset.iterdir())):
         raise SettingsError(f"{at.dataset} is there already and not empty; it is left alone.\nMake the project in another folder.")
-    if order.kind not in KINDS:
-        raise SettingsError(f"--preset {order.kind} is not known.\nThere are: {', '.join(KINDS)}.")
-    kind = KINDS[order.kind]
+    table = kinds.sections(order.kind)
     # A folder is kept by its full path, so that the project can be used from anywhere.
-    model = str(as_folder(order.model) or order.model)
-    table: dict[str, dict[str, object]] = {
-        "base": {"model": model},
-        "data": dict(kind["data"]),
-        "caption": {"keyword": order.keyword, **kind["caption"]},
-    }
+    model = order.model or str(table.get("base", {}).get("model", MINI_NAME))
+    model = str(as_folder(model) or model)
+    named: dict[str, dict[str, object]] = {"base": {"model": model}}
+    table = named | table | named | {"caption": {"keyword": order.keyword, **table.get("caption", {})}}
     if order.style.strip():
         template = str(table["caption"].get("template", CaptionSettings().template))
         words = [word.strip() for word in order.style.split(",") if word.strip()]

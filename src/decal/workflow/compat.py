@@ -27,6 +27,7 @@ from decal.workflow.beginning import COMPARE_PROMPTS, GRID_PROMPTS
 from decal.workflow.checking import LOOKED_AT_UNASKED, Texts, check, check_in_place, guest_settings
 from decal.workflow.choice import Choice, run_to_train
 from decal.workflow.finished import frame_of, shared_keyword
+from decal.workflow.publishing import FOLDER, Target, publish
 from decal.workflow.training import is_done, train_on
 
 BEGUN = "compat.json"
@@ -82,6 +83,7 @@ def train_as_typed(plan: Plan, stop: Stop) -> Iterator[Event]:
     if is_done(at, settings, run):
         compat.lay_out(run, plan.output, every=every, limit=kept, steps=steps)
         yield Told(f"{plan.output} is complete: the command and the pictures are as they were. Nothing to train.\n{_end(plan)}")
+        yield from _push(at, plan)
         return
     yield Progress("looking at the pictures")
     checked = check(at, settings)
@@ -100,6 +102,20 @@ def train_as_typed(plan: Plan, stop: Stop) -> Iterator[Event]:
     laid = compat.lay_out(run, plan.output, every=every, limit=kept, steps=steps)
     assert laid.is_whole, "a training that ended has its last checkpoint"
     yield Told(_end(plan))
+    yield from _push(at, plan)
+
+
+def _push(at: Project, plan: Plan) -> Iterator[Event]:
+    """Publish the last checkpoint where --push_to_hub says so, and put the card beside the LoRA."""
+    if not plan.typed.is_on("push_to_hub"):
+        return
+    repo = plan.typed.text("hub_model_id") or plan.output.resolve().name
+    step = runs.checkpoints(at.runs()[-1])[-1].step
+    yield from publish(at, Choice(), step, Target(repo, token=plan.typed.token), is_dry=False)
+    for path in (at.folder / FOLDER).rglob("*"):
+        name = path.relative_to(at.folder / FOLDER)
+        if path.suffix in (".md", ".png"):
+            project.write_bytes(plan.output / name, path.read_bytes())
 
 
 def _about(plan: Plan, pictures: int) -> str:

@@ -1,0 +1,179 @@
+"""The model card, and what goes to the hub: listed without a network, pushed to a small hub on this machine."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from repository import Repository
+from typed import Call
+
+from decal import card
+from decal.card import WEIGHTS, Card, Sample, Shown
+
+SETTINGS = """
+[train]
+steps = 2
+batch = 2
+rank = 2
+targets = "attention"
+checkpoint_every = 2
+validation_prompts = ["zorb style sticker of a house"]
+trackers = []
+[compare]
+steps = 2
+"""
+CARD = Card(
+    title="zorb LoRA",
+    keyword="zorb",
+    base="sd1.5",
+    base_id="stable-diffusion-v1-5/stable-diffusion-v1-5",
+    licence="CreativeML Open RAIL-M",
+    side_px=512,
+    guidance=7.5,
+    strength=0.8,
+    sampling_steps=30,
+    sampler="ddim",
+    step=400,
+    pictures=30,
+    training="2,000 steps of 4",
+    verdict="Keep step 400.",
+    shown=Shown((Sample("images/01.png", "zorb of a [boat]", 7.5, 0),), are_new=True),
+    others={"zorb-kohya.safetensors": "for A1111"},
+    data_licences=("CC0",),
+)
+
+
+@pytest.fixture
+def trained(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> Path:
+    """A project with one checkpoint and one picture of it."""
+    folder = tmp_path / "zorb"
+    assert call("new", folder, "--from", shapes, "--keyword", "zorb", "--base", tiny)[0] == 0
+    with (folder / "decal.toml").open("a", encoding="utf-8") as file:
+        file.write(SETTINGS)
+    assert call("train", folder)[0] == 0
+    return folder
+
+
+@pytest.fixture
+def hub() -> Iterator[Repository]:
+    """A hub that takes what is pushed."""
+    repository = Repository()
+    yield repository
+    repository.server.shutdown()
+
+
+def publish(hub: Repository, *words: object) -> subprocess.CompletedProcess[str]:
+    """Types a command in a process of its own, since the hub's client reads its address once."""
+    settings = {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-m", "decal", *map(str, words)]
+    return subprocess.run(command, env=os.environ | settings | {"HF_TOKEN": "hf_test"}, capture_output=True, text=True, check=False)
+
+
+def test_a_card_says_what_a_reader_and_the_hub_want_to_know() -> None:
+    assert card.lint(card.text(CARD, "me/zorb"), ["README.md", WEIGHTS, "images/01.png"]) == []
+
+
+def test_the_code_of_a_card_is_python_and_draws_at_what_is_recommended() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", card.text(CARD, "me/zorb"), re.DOTALL)
+    compile(code, "card", "exec")
+    assert ("[0.8]" in code, "guidance_scale=7.5, num_inference_steps=30" in code, '"me/zorb"' in code) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"keyword": ""}, "README.md names no keyword: write caption.keyword in decal.toml."),
+        ({"base_id": None}, "README.md names no base_model: the base is no model of the hub, so say in it where to get it."),
+        ({"shown": Shown((), are_new=False)}, "README.md shows no picture: decal grid draws some."),
+    ],
+)
+def test_what_a_card_lacks_is_told(changed: dict[str, object], told: str) -> None:
+    lacking = replace(CARD, **changed)  # type: ignore[arg-type]
+    assert card.lint(card.text(lacking, "me/zorb"), ["README.md", WEIGHTS, "images/01.png"]) == [told]
+
+
+def test_a_card_that_was_damaged_by_hand_is_told() -> None:
+    written = card.text(CARD, "me/zorb")
+    assert card.lint(written.replace("license: ", "licence: "), ["images/01.png", WEIGHTS]) == ["README.md does not say license."]
+    assert card.lint(written, []) == ["README.md shows images/01.png, which is not there.", f"{WEIGHTS} is not there."]
+    assert card.lint("# zorb", []) == ["README.md does not begin with metadata between two lines of ---."]
+
+
+def test_a_licence_is_inherited_in_the_words_of_the_hub() -> None:
+    other = card.text(replace(CARD, licence="Stability AI Non-Commercial, see its page"), "me/zorb")
+    assert ("license: creativeml-openrail-m" in card.text(CARD, "me/zorb"), "license_name: stability-ai-non-commercial\n" in other) == (
+        True,
+        True,
+    )
+
+
+def test_a_base_in_the_cache_of_the_hub_keeps_its_id(tmp_path: Path) -> None:
+    cached = "/cache/hub/models--owner--name/snapshots/0123"
+    assert [card.hub_id(where) for where in (cached, "owner/name", str(tmp_path), "mini")] == ["owner/name", "owner/name", None, None]
+
+
+def test_a_dry_run_lists_what_would_go_and_sends_nothing(call: Call, trained: Path) -> None:
+    code, out, _ = call("publish", trained, "--to", "me/zorb", "--dry-run")
+    names = re.findall(r"^  (\S+) +[\d.]+ [kM]B$", out, re.MULTILINE)
+    assert (code, out.splitlines()[0]) == (0, "me/zorb, private, in one commit: run-01 at step 2")
+    assert names == ["README.md", WEIGHTS, "zorb-000002-kohya.safetensors", "images/01.png"]
+    assert (sorted(path.name for path in (trained / "publish").iterdir()), (trained / "published.json").exists()) == (
+        ["README.md", "images", WEIGHTS, "zorb-000002-kohya.safetensors"],
+        False,
+    )
+
+
+def test_nothing_that_goes_names_a_place_of_this_machine(call: Call, trained: Path, tiny: Path) -> None:
+    assert call("publish", trained, "--to", "me/zorb", "--dry-run")[0] == 0
+    data = b"".join(path.read_bytes() for path in (trained / "publish").rglob("*") if path.is_file())
+    assert [str(place).encode() in data for place in (trained, tiny, Path.home())] == [False, False, False]
+
+
+def test_a_place_of_this_machine_in_a_keyword_is_refused(call: Call, trained: Path) -> None:
+    run = trained / "runs" / "run-01" / "run.json"
+    run.write_text(run.read_text("utf-8").replace('"keyword": "zorb"', '"keyword": "/home/ann/zorb"'), "utf-8")
+    code, _, err = call("publish", trained, "--to", "me/zorb", "--dry-run")
+    assert (code, "names a place of this machine (/home/ann/zorb)" in err) == (2, True)
+
+
+def test_a_lora_is_pushed_in_one_private_commit_and_never_twice(trained: Path, hub: Repository) -> None:
+    done = publish(hub, "publish", trained, "--to", "me/zorb")
+    assert done.returncode == 0, done.stderr
+    again = publish(hub, "publish", trained, "--to", "me/zorb")
+    assert ([one["visibility"] for one in hub.made], len(hub.commits), hub.tokens) == (["private"], 1, {"Bearer hf_test"})
+    assert hub.commits[0] == {
+        path.relative_to(trained / "publish").as_posix(): path.read_bytes() for path in (trained / "publish").rglob("*") if path.is_file()
+    }
+    assert "me/zorb has it already" in again.stdout
+
+
+def test_a_public_repository_is_written_only_where_that_was_said(trained: Path, hub: Repository) -> None:
+    hub.is_public = True
+    refused = publish(hub, "publish", trained, "--to", "me/zorb")
+    assert (refused.returncode, "everybody can read it" in refused.stderr, hub.commits) == (2, True, [])
+    assert publish(hub, "publish", trained, "--to", "me/zorb", "--public").returncode == 0
+    assert ([one["visibility"] for one in hub.made], len(hub.commits)) == (["private", "public"], 1)
+
+
+def test_a_hub_that_does_not_let_in_is_told_in_a_sentence(trained: Path, hub: Repository) -> None:
+    hub.refuses = True
+    done = publish(hub, "publish", trained, "--to", "me/zorb")
+    assert (done.returncode, "Log in with  hf auth login" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+
+
+def test_push_to_hub_of_a_command_pushes_with_a_card_even_without_a_prompt(
+    tiny: Path, shapes: Path, tmp_path: Path, hub: Repository
+) -> None:
+    flags = ["--max_train_steps=1", "--resolution=64", "--report_to=none", "--push_to_hub", "--hub_model_id=me/zorb", "--hub_token=hf_own"]
+    named = [f"--pretrained_model_name_or_path={tiny}", f"--train_data_dir={shapes}", f"--output_dir={tmp_path / 'out'}"]
+    done = publish(hub, "compat", *named, *flags)
+    assert done.returncode == 0, done.stderr
+    assert (sorted(hub.commits[0]), hub.tokens) == (["README.md", WEIGHTS, "zorb-000001-kohya.safetensors"], {"Bearer hf_own"})
+    assert (tmp_path / "out" / "README.md").read_bytes() == hub.commits[0]["README.md"]
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"hf_own" not in kept
