@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=Sampling.steps, help="of drawing, where no other number is measured")
     parser.add_argument("--guidance", type=float, default=Sampling.guidance)
     parser.add_argument("--concepts", type=int, help="so many for the prompts, instead of 200")
+    parser.add_argument("--spared", type=int, help="so many concepts in all styles for what a LoRA leaves alone, instead of 24")
     parser.add_argument("--quick", action="store_true", help="few concepts and steps, to see that everything works")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
@@ -65,7 +66,7 @@ def main() -> None:
     scope = measure.QUICK if given.quick else measure.FULL
     plan = Plan(
         parts=given.only or PARTS,
-        scope=dataclasses.replace(scope, prompted=given.concepts or scope.prompted),
+        scope=dataclasses.replace(scope, prompted=given.concepts or scope.prompted, spared=given.spared or scope.spared),
         changes=given.set,
         own=own,
         unseen=[*tests, development],
