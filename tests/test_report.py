@@ -231,6 +231,15 @@ def test_a_picture_that_is_gone_or_lies_outside_leaves_a_frame(tmp_path: Path) -
     assert {f"No picture: zorb style sticker of thing {number}" for number in (0, 1)} <= set(frames)
 
 
+def test_a_run_that_was_trained_anew_shows_nothing_of_the_old_weights(tmp_path: Path) -> None:
+    at, run = begun(tmp_path / "stickers", CAPTIONS)
+    train(run, TIE)
+    judged(run, TIE, PROMPTS)
+    project.append_all(run.checkpoints, [one.model_copy(update={"sha256": "f" * 64}) for one in runs.checkpoints(run)])
+    text = told(at, run).text
+    assert ("Not compared yet." in text, "Keep step" in text, "step 300" in text.lower()) == (True, False, False)
+
+
 def test_a_damaged_verdict_is_one_sentence(tmp_path: Path) -> None:
     at, run = begun(tmp_path / "stickers", CAPTIONS)
     run.verdict.write_text('{"outcome": "perhaps"}')

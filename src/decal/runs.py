@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from decal import project
 from decal.errors import ChangedError, ProjectError, SettingsError
 from decal.project import Project, Run
-from decal.records import Cell, Checkpoint, Generation, Line, Record, Start
+from decal.records import Cell, Checkpoint, Generation, Line, Record, Start, Suite, Verdict
 from decal.settings import Resolved, Settings, changed, options
 
 logger = logging.getLogger(__name__)
@@ -199,6 +199,15 @@ def is_whole(run: Run, checkpoint: Checkpoint) -> bool:
     """Whether the portable file of a checkpoint is there and is what was recorded."""
     path = run.folder / checkpoint.file
     return path.is_file() and project.sha256(path) == checkpoint.sha256
+
+
+def verdict_of(run: Run) -> Verdict | None:
+    """The verdict of a run that still holds; None where it was not compared, or trained anew since."""
+    verdict, frozen = project.read_record(run.verdict, Verdict), project.read_record(run.suite, Suite)
+    if verdict is None or frozen is None:
+        return None
+    weights = {checkpoint.step: checkpoint.sha256 for checkpoint in checkpoints(run)}
+    return verdict if all(weights.get(rival.checkpoint) == rival.sha256 for rival in frozen.rivals) else None
 
 
 def verified(run: Run, checkpoint: Checkpoint) -> Path:

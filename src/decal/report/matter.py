@@ -80,11 +80,21 @@ class Matter:
 def gather(at: Project, run: Run) -> Matter:
     """Read a run. Raises ProjectError where a file is damaged."""
     about = runs.about(run)
-    frozen, verdict = project.read_record(run.suite, Suite), project.read_record(run.verdict, Verdict)
+    frozen, verdict = project.read_record(run.suite, Suite), runs.verdict_of(run)
+    checkpoints = runs.checkpoints(run)
     generations = project.read(run.generations, Generation)
     cells = _cells(frozen, generations)
     wanted = set(cells)
-    compared = [one for one in generations if _belongs(one, frozen) and Cell(one.cell.prompt, one.cell.seed) in wanted]
+    weights = {BASE: "", **{checkpoint.step: checkpoint.sha256 for checkpoint in checkpoints}}
+    compared = [
+        one
+        for one in generations
+        if one.fingerprint == runs.cell_fingerprint(one.cell, about.base, weights.get(one.cell.checkpoint, ""))
+        and _belongs(one, frozen)
+        and Cell(one.cell.prompt, one.cell.seed) in wanted
+    ]
+    # Without a verdict that holds, scores may be of weights that are no longer there.
+    scores = [] if verdict is None else project.read(run.scores, Score)
     return Matter(
         name=at.folder.resolve().name,
         dataset=at.dataset,
@@ -94,14 +104,12 @@ def gather(at: Project, run: Run) -> Matter:
         sources=_readable(at.sources, Source),
         findings=project.read(at.findings, Finding) if at.findings.exists() else None,
         steps=project.read_steps(run.steps),
-        checkpoints=runs.checkpoints(run),
+        checkpoints=checkpoints,
         suite=frozen,
         verdict=verdict,
         cells=cells,
         drawn=_files(run, compared),
-        scores={
-            (score.measure, score.checkpoint, Cell(score.prompt, score.seed)): score.value for score in project.read(run.scores, Score)
-        },
+        scores={(score.measure, score.checkpoint, Cell(score.prompt, score.seed)): score.value for score in scores},
         glimpses=_files(run, project.read(run.validation, Generation)),
         drawing_seconds=sum(generation.seconds for generation in compared),
     )

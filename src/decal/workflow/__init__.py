@@ -18,7 +18,7 @@ from decal.workflow.checking import (
     look_closer,
     was_looked_at,
 )
-from decal.workflow.choice import Choice, settings_of, verdict_of
+from decal.workflow.choice import Choice, settings_of
 from decal.workflow.choosing import compare
 from decal.workflow.compat import foresee, train_as_typed
 from decal.workflow.data import Captioned, caption, edit, export_dataset, translate, undo_edit, write_txt
@@ -94,7 +94,6 @@ __all__ = [
     "train_as_typed",
     "translate",
     "undo_edit",
-    "verdict_of",
     "vote",
     "was_looked_at",
     "write_report",

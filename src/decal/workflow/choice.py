@@ -8,7 +8,7 @@ from pathlib import Path
 from decal import grid, project, runs
 from decal.errors import DataError, SettingsError
 from decal.project import Project, Run
-from decal.records import Checkpoint, Record, Suite, Verdict
+from decal.records import Checkpoint, Record
 from decal.settings import Resolved, Settings, read, resolve
 from decal.wording import counted
 
@@ -71,7 +71,7 @@ def chosen(run: Run, checkpoints: list[Checkpoint], step: int | None) -> Chosen:
     """The checkpoint of that step; for None that of the verdict, or else the last: the lowest held-out loss does not name the best."""
     by_step = {checkpoint.step: checkpoint for checkpoint in checkpoints}
     if step is None:
-        verdict = verdict_of(run)
+        verdict = runs.verdict_of(run)
         if verdict is not None and verdict.checkpoint in by_step:
             said = "best guess" if verdict.outcome == "undecided" else "choice"
             return Chosen(by_step[verdict.checkpoint], f"the {said} of the comparison; --checkpoint takes another")
@@ -89,15 +89,6 @@ def chosen(run: Run, checkpoints: list[Checkpoint], step: int | None) -> Chosen:
 
 def _listed(checkpoints: Sequence[Checkpoint]) -> str:
     return ", ".join(str(checkpoint.step) for checkpoint in checkpoints)
-
-
-def verdict_of(run: Run) -> Verdict | None:
-    """The verdict of a run that still holds; None where it was not compared, or trained anew since."""
-    verdict, frozen = project.read_record(run.verdict, Verdict), project.read_record(run.suite, Suite)
-    if verdict is None or frozen is None:
-        return None
-    weights = {checkpoint.step: checkpoint.sha256 for checkpoint in runs.checkpoints(run)}
-    return verdict if all(weights.get(rival.checkpoint) == rival.sha256 for rival in frozen.rivals) else None
 
 
 def new_prompts(path: Path, run: Run, resolved: Resolved) -> list[str]:

@@ -15,7 +15,7 @@ from decal.project import Project, Run
 from decal.records import Checkpoint, Generation, Line, Record, Source, Verdict
 from decal.settings import Resolved
 from decal.wording import counted
-from decal.workflow.choice import Choice, chosen, settings_of, trained, trained_words, verdict_of
+from decal.workflow.choice import Choice, chosen, settings_of, trained, trained_words
 from decal.workflow.exchange import export_adapter
 
 SAMPLES = 6
@@ -99,7 +99,7 @@ def fill(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, repo: str)
 def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Shown, other: str) -> Card:
     """What the card says."""
     preset, train = base_preset(resolved.base.model), resolved.train
-    verdict = verdict_of(run)
+    verdict = runs.verdict_of(run)
     is_judged = verdict is not None and verdict.checkpoint == kept.step
     keyword = resolved.caption.keyword.strip()
     licences = dict.fromkeys(source.licence for source in project.read(at.sources, Source) if source.licence)
@@ -142,7 +142,7 @@ def _recommended(resolved: Resolved, verdict: Verdict | None) -> tuple[float, fl
 
 def _samples(at: Project, run: Run, resolved: Resolved, kept: Checkpoint) -> tuple[list[Generation], bool]:
     """Pictures of the checkpoint for different new prompts, or else what was drawn on the way; whether their prompts are new."""
-    guidance, strength = _recommended(resolved, verdict_of(run))
+    guidance, strength = _recommended(resolved, runs.verdict_of(run))
 
     def far(one: Generation) -> tuple[float, float, int]:
         return abs(one.cell.guidance - guidance), abs(one.cell.lora_strength - strength), one.cell.seed

@@ -13,7 +13,7 @@ from decal.voting.ballots import Shown, ballots
 from decal.voting.box import Box
 from decal.voting.server import Server
 from decal.wording import counted
-from decal.workflow.choice import Choice, verdict_of
+from decal.workflow.choice import Choice
 from decal.workflow.reporting import told_in_report
 
 
@@ -24,7 +24,7 @@ def vote(at: Project, choice: Choice, stop: Stop, *, stop_after: int | None, por
     nothing to vote on.
     """
     run = runs.newest(at, choice.name)
-    verdict = verdict_of(run)
+    verdict = runs.verdict_of(run)
     if verdict is None:
         raise SettingsError(
             f"{run.folder} has no verdict yet, or was trained anew since, so it is not known what to ask.\n"
