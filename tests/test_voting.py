@@ -216,6 +216,14 @@ def test_what_is_no_answer_is_refused_and_an_unknown_ballot_is_not_kept(tmp_path
     assert not one.path.exists()
 
 
+def test_a_form_of_many_fields_is_refused_in_words(tmp_path: Path) -> None:
+    one = box(tmp_path)
+    with served(one) as server:
+        form = {"ballot": asked(one).id, "answer": "left"} | {f"more{number}": "x" for number in range(7)}
+        status, text = request(server.address, form=form)
+    assert (status, "This is no answer." in text, one.given) == (400, True, 0)
+
+
 def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     with served(box(tmp_path)) as server, pytest.raises(ProjectError, match="The page cannot be served on port"):
         Server(box(tmp_path), int(urlsplit(server.address).port or 0))

@@ -18,7 +18,7 @@ from decal.voting import page
 from decal.voting.box import Box
 
 LOOPBACK = "127.0.0.1"
-MAX_FORM_BYTES = 2048
+MAX_FORM_BYTES, MAX_FIELDS = 2048, 8
 WAIT_SECONDS = 0.3
 """How long one look for a request takes, and so how soon a stop is heard."""
 PATIENCE_SECONDS = 2.0
@@ -116,7 +116,11 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isascii() or not length.isdigit() or int(length) > MAX_FORM_BYTES:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This is no answer.")
             return None
-        fields = parse_qs(self.rfile.read(int(length)).decode("utf-8", "replace"), max_num_fields=8)
+        try:
+            fields = parse_qs(self.rfile.read(int(length)).decode("utf-8", "replace"), max_num_fields=MAX_FIELDS)
+        except ValueError:
+            self._refuse(HTTPStatus.BAD_REQUEST, "This is no answer.")
+            return None
         return {name: values[-1] for name, values in fields.items()}
 
     def _show(self, *, is_back: bool) -> None:
