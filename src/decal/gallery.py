@@ -4,6 +4,7 @@ A picture is kept when its file is whole and its record is appended, in that ord
 loop. A cell whose record and file are there is never drawn again, so a sheet can be stopped and gone on with, or asked for twice.
 """
 
+import logging
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ from decal.wording import counted
 if TYPE_CHECKING:
     from decal.bases import Base
     from decal.generate import Drawn
+
+logger = logging.getLogger(__name__)
 
 WRITING_THREADS = 2
 
@@ -97,7 +100,7 @@ class Album:
         waiting: deque[Future[Generation]] = deque()
         with ThreadPoolExecutor(WRITING_THREADS) as pool:
             try:
-                for picture in drawn if self._keeps_broken else finite(drawn):
+                for picture in _named(drawn) if self._keeps_broken else finite(drawn):
                     waiting.append(pool.submit(write, picture))
                     while waiting and (waiting[0].done() or len(waiting) > 4 * WRITING_THREADS):
                         yield self._record(waiting.popleft())
@@ -119,6 +122,16 @@ class Album:
         project.append(self._stream, generation)
         self._there[generation.fingerprint] = generation
         return generation
+
+
+def _named(drawn: Iterable["Drawn"]) -> Iterator["Drawn"]:
+    """The same pictures; of each adapter that cannot be used, it is said once why."""
+    named: set[int] = set()
+    for picture in drawn:
+        if picture.problem and picture.cell.checkpoint not in named:
+            named.add(picture.cell.checkpoint)
+            logger.warning("step %d cannot be drawn with, so it counts as broken: %s", picture.cell.checkpoint, picture.problem)
+        yield picture
 
 
 class Studio:

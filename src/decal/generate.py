@@ -20,19 +20,23 @@ from torch import Tensor
 from decal.adapters import Swapper, read
 from decal.bases import Base, Conditioning
 from decal.cache import to_pixels
-from decal.errors import BaseModelError
+from decal.errors import AdapterError, BaseModelError
 from decal.pictures import Frame
 from decal.records import Cell
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture that was drawn. pixels: [H, W, 3], uint8. seconds: its share of the batch's time. is_finite: it can be shown."""
+    """A picture that was drawn.
+
+    pixels: [H, W, 3], uint8. seconds: its share of the batch's time. is_finite: it can be shown. problem: why its adapter cannot be used.
+    """
 
     cell: Cell
     pixels: NDArray[np.uint8]
     seconds: float
     is_finite: bool = True
+    problem: str = ""
 
 
 def generate(
@@ -41,15 +45,19 @@ def generate(
     """Draw cells, grouped so that each adapter is put on once.
 
     adapters: checkpoint step -> LoRA file of any tool, for every step but 0. images: sha256 -> RGB picture, for image-to-image cells.
-    batch: pictures at a time, > 0. Raises AdapterError where a file is damaged or does not fit. A picture that is not finite is black,
-    and says so; `finite` refuses it.
+    batch: pictures at a time, > 0. A picture that is not finite is black, and says so; so are all those of an adapter that is damaged or
+    does not fit. `finite` refuses them.
     """
     swapper = Swapper(base.parts)
     texts: dict[str, Conditioning] = {}
     try:
         for (step, strength), group in groupby(sorted(cells, key=_adapter), key=_adapter):
-            adapter = read(adapters[step], base.parts) if step else None
-            swapper.put_on(adapter, strength)
+            try:
+                adapter = read(adapters[step], base.parts) if step else None
+                swapper.put_on(adapter, strength)
+            except AdapterError as problem:
+                yield from (_black(cell, str(problem)) for cell in group)
+                continue
             # An adapter that changes the text encoder has texts of its own.
             known = {} if adapter is not None and adapter.changes_text else texts
             yield from _draw_all(base, list(group), known, images, batch)
@@ -63,14 +71,20 @@ def generate_live(base: Base, cells: Sequence[Cell], *, batch: int) -> Iterator[
 
 
 def finite(drawn: Iterable[Drawn]) -> Iterator[Drawn]:
-    """The same pictures. Raises BaseModelError at one that is not finite."""
+    """The same pictures. Raises AdapterError at one whose adapter cannot be used, and BaseModelError at another that is not finite."""
     for one in drawn:
+        if one.problem:
+            raise AdapterError(one.problem)
         if not one.is_finite:
             raise BaseModelError(
                 f'"{one.cell.prompt}" at guidance {one.cell.guidance:g}, checkpoint {one.cell.checkpoint}: the picture is not finite.\n'
                 "Draw in full precision (--set train.precision=fp32), or take another checkpoint."
             )
         yield one
+
+
+def _black(cell: Cell, problem: str) -> Drawn:
+    return Drawn(cell, np.zeros((cell.height_px, cell.width_px, 3), np.uint8), 0.0, is_finite=False, problem=problem)
 
 
 def _adapter(cell: Cell) -> tuple[int, float]:

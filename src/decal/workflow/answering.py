@@ -145,7 +145,7 @@ def _draw(
     import torch
 
     from decal.bases import load, told_when_full
-    from decal.generate import generate
+    from decal.generate import finite, generate
     from decal.train import choose_device
 
     device = choose_device(resolved.train)
@@ -157,7 +157,7 @@ def _draw(
     remedy = f"Draw fewer pictures at a time (now {resolved.grid.batch}): lower grid.batch."
     with project.lock(at.posts / "drawn.jsonl", "drawing posts"), told_when_full("drawing", remedy):
         adapters = {} if lora.file is None else {lora.step: lora.file}
-        drawn = generate(base, list(owners), adapters=adapters, images={}, batch=resolved.grid.batch)
+        drawn = finite(generate(base, list(owners), adapters=adapters, images={}, batch=resolved.grid.batch))
         for done, picture in enumerate(drawn, start=1):
             post, number = owners[picture.cell]
             info = grid.png_text(picture.cell, base=public_name(resolved.base.model), lora=named, lora_sha256=tensors)
