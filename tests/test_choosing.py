@@ -1,5 +1,6 @@
 """A whole comparison on a random-weight model: what is drawn, what is written, and what becomes of bad input."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -176,6 +177,33 @@ def test_another_prompt_is_noticed(again: Path) -> None:
     assert "1 prompt gone or changed" in compare(again)[1]
 
 
+def test_a_prompt_of_one_s_own_takes_nobody_s_place(again: Path) -> None:
+    before = project.read_record(run_of(again).suite, Suite)
+    assert before is not None
+    with (again / "compare_prompts.txt").open("a") as file:
+        file.write("zorb style sticker of a lighthouse\n")
+    compare(again, "compare.fresh=false", "compare.sweep=false")
+    after = project.read_record(run_of(again).suite, Suite)
+    assert after is not None
+    assert (len(after.prompts), set(before.prompts) - set(after.prompts)) == (9, set())
+
+
+def test_looking_hears_a_stop_and_what_was_seen_is_kept(again: Path) -> None:
+    at, asked = Project(again), itertools.count()
+    shutil.rmtree(at.cache / "looks")
+    (again / "dataset" / "red-ring.png").unlink()  # so that the verdict does not stand
+    with pytest.raises(StoppedError, match="looking at pictures: 32 of"):
+        list(workflow.compare(at, workflow.settings_of(at, []), workflow.Choice(), lambda: next(asked) >= 2))
+    assert [len(np.load(path)["keys"]) for path in (at.cache / "looks").rglob("*.npz")] == [32]
+
+
+def test_the_next_comparison_is_asked_as_this_one_was(fresh: Path, call: Call) -> None:
+    (fresh / "compare_prompts.txt").write_text("zorb style sticker of a lighthouse\n")
+    given = ["--quick", "--checkpoints", "2, 4", "--set", "compare.steps=1"]
+    _, out, _ = call("compare", fresh, "--prompts", "4", *given)
+    assert out.splitlines()[-1] == f"next: decal compare {fresh} --prompts 32 --quick --checkpoints '2, 4' --set compare.steps=1"
+
+
 def test_a_missing_picture_is_named_and_the_rest_compared(again: Path, caplog: pytest.LogCaptureFixture) -> None:
     (again / "dataset" / "red-ring.png").unlink()
     verdict, told = compare(again)
@@ -198,9 +226,22 @@ def test_pictures_that_are_not_finite_break_their_checkpoint_and_no_other(fresh:
     assert "step 4 drew 8 of 8 pictures that cannot be used" in verdict.reason
 
 
+def test_an_adapter_that_cannot_be_read_is_dropped_as_broken(fresh: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = run_of(fresh)
+    lines = runs.checkpoints(run)
+    path = run.folder / lines[1].file
+    save_file({name: torch.full_like(tensor, torch.nan) for name, tensor in load_file(path).items()}, path)
+    lines[1] = lines[1].model_copy(update={"sha256": project.sha256(path)})
+    project.write_lines(run.checkpoints, lines)
+    verdict, _ = compare(fresh, "compare.fresh=false", "compare.sweep=false")
+    assert [standing.place == "broken" for standing in verdict.standings] == [False, True, False]
+    assert caplog.text.count("step 4 cannot be drawn with, so it counts as broken") == 1
+
+
 def test_one_checkpoint_is_judged_against_the_base(again: Path) -> None:
-    verdict, _ = compare(again, only="4")
+    verdict, told = compare(again, only="4")
     assert [standing.checkpoint for standing in verdict.standings] == [4]
+    assert "2 checkpoints left out (step 2, 6); with all of them, nothing is drawn again" in told
 
 
 def test_without_held_out_pictures_it_is_said_what_style_is_measured_by(fresh: Path) -> None:

@@ -78,6 +78,15 @@ def test_no_picture_is_looked_at_twice(shapes: Path, tmp_path: Path) -> None:
     )
 
 
+def test_what_was_seen_before_a_stop_is_kept(shapes: Path, tmp_path: Path) -> None:
+    files = [Shown(path, f"{path.name} {side}", Square(side, "pad", "white")) for side in (24, 32) for path in sorted(shapes.glob("*.png"))]
+    looking = Viewer(tmp_path, "squeezenet", "cpu").fill(files)
+    before = [next(looking).done, next(looking).done]
+    looking.close()
+    after = next(Viewer(tmp_path, "squeezenet", "cpu").fill(files))
+    assert (before, after.all) == ([0, 16], len(files) - 16)
+
+
 def test_what_is_remembered_is_looked_at_again_once_it_is_damaged(shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = min(shapes.glob("*.png"))
     shown = [Shown(path, project.sha256(path), Square(32, "pad", "white"))]

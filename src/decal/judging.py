@@ -5,7 +5,7 @@ the caller to draw. Everything follows from the files, so that a second look cos
 """
 
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -90,7 +90,7 @@ class Bench:
         """The pictures of the run that are there and whole, by fingerprint."""
         return runs.drawn(self.run, self.run.generations)
 
-    def look(self, drawn: Mapping[str, Generation], tables: Sequence[Table]) -> Iterator[Progress]:
+    def look(self, drawn: Mapping[str, Generation], tables: Sequence[Table]) -> Generator[Progress, None, None]:
         """Look at everything that the evidence of these tables needs and that was not looked at before."""
         shown = [*self._own("train"), *self._own("holdout"), *self._own("train", "mirrored"), *self._copies()]
         base: list[Shown | None] = []

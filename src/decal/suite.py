@@ -30,6 +30,8 @@ FRESH_SEEDS = 1
 MAX_TRAINED = 1_000
 """Pictures trained on that are compared with: style and copying hold them against each other, so twice as many cost four times as much."""
 DRIFT_PROMPTS, COPY_PROMPTS, PROBE_SEEDS = 4, 4, 2
+SHOWN = 4
+"""Steps that are named one by one."""
 LEAD_WORDS = frozenset({"a", "an", "the", "of", "with"})
 
 
@@ -223,6 +225,10 @@ def differences(before: Suite, now: Suite) -> list[str]:
     anew = [str(one.checkpoint) for one in before.rivals if weights.get(one.checkpoint, one.sha256) != one.sha256]
     if anew:
         found.append(f"step {', '.join(anew)} trained anew")
+    out = sorted(one.checkpoint for one in before.rivals if one.checkpoint not in weights)
+    if out:
+        steps = ", ".join(f"{step:,}" for step in out[:SHOWN]) + (", ..." if len(out) > SHOWN else "")
+        found.append(f"{counted(len(out), 'checkpoint')} left out (step {steps}); with all of them, nothing is drawn again")
     old, new = ({(one.file, one.sha256, one.split) for one in suite.references} for suite in (before, now))
     if old != new:
         found.append(f"{counted(len(old ^ new), 'picture')} of yours changed, gone or new")

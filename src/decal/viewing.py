@@ -7,7 +7,7 @@ Files go in, `Looks` come out. An embedder is loaded only where something was no
 import hashlib
 import logging
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -34,6 +34,8 @@ Change = Literal["none", "mirrored", "burnt", "blurred", "cropped", "moved", "ti
 COPIES: tuple[Change, ...] = ("cropped", "moved", "tinted", "smaller")
 """What copies that are planted have been through."""
 PICTURES_A_FILE = 128
+PICTURES_AT_ONCE = 16
+"""As many as an embedder takes at once; between them a stop is heard."""
 # Raised whenever what is seen in the same bytes becomes something else.
 VERSION = 1
 
@@ -121,12 +123,19 @@ class Viewer:
         for path in sorted(self._folder.glob("*.npz")):
             self._remember(path)
 
-    def fill(self, shown: Iterable[Shown]) -> Iterator[Progress]:
+    def fill(self, shown: Iterable[Shown]) -> Generator[Progress, None, None]:
         """Look at the pictures that were not looked at before; what was seen is kept as it goes on."""
         missing = list({one.key: one for one in shown if one.key not in self._known}.values())
-        for done in range(0, len(missing), PICTURES_A_FILE):
-            yield Progress("looking at pictures", done, len(missing))
-            self._look(missing[done : done + PICTURES_A_FILE])
+        seen: dict[str, NDArray[np.float32]] = {}
+        try:
+            for done in range(0, len(missing), PICTURES_AT_ONCE):
+                yield Progress("looking at pictures", done, len(missing))
+                seen |= self._look(missing[done : done + PICTURES_AT_ONCE])
+                if len(seen) >= PICTURES_A_FILE:
+                    self._keep(seen)
+                    seen = {}
+        finally:
+            self._keep(seen)
         if missing:
             yield Progress("looking at pictures", len(missing), len(missing))
 
@@ -150,7 +159,8 @@ class Viewer:
 
         return load(self._name, self._device)
 
-    def _look(self, shown: Sequence[Shown]) -> None:
+    def _look(self, shown: Sequence[Shown]) -> dict[str, NDArray[np.float32]]:
+        """What is to be kept of these pictures, by key: rows of those that can be used."""
         opened = [one.open() for one in shown]
         there = [picture for picture in opened if picture is not None]
         seen = self._embedder.embed(there) if there else None
@@ -164,10 +174,12 @@ class Viewer:
             for place, row, good in zip(places, table, is_good, strict=True):
                 rows[place] = row if good else None
         self._known |= {one.key: row for one, row in zip(shown, rows, strict=True)}
-        kept = [(one.key, row) for one, row in zip(shown, rows, strict=True) if row is not None]
-        if kept:
+        return {one.key: row for one, row in zip(shown, rows, strict=True) if row is not None}
+
+    def _keep(self, seen: Mapping[str, NDArray[np.float32]]) -> None:
+        if seen:
             buffer = BytesIO()
-            keys, table = np.array([key for key, _ in kept]), np.array([row for _, row in kept])
+            keys, table = np.array(list(seen)), np.array(list(seen.values()))
             np.savez(buffer, keys=keys, rows=table, widths=np.array(self._widths))
             project.write_bytes(self._folder / f"{project.fingerprint(keys.tolist())[:16]}.npz", buffer.getvalue())
 

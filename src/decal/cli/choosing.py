@@ -1,6 +1,7 @@
 """Commands that choose: compare."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -43,16 +44,22 @@ def compare(
     choice = workflow.Choice(run)
     show_work(folder, [*asked, *changes], lambda at, settings: workflow.compare(at, settings, choice, STOP, checkpoints), json)
     if not json:
-        say_next(_next(folder, choice.name))
+        kept = [*(["--quick"] if quick else []), *_options("--checkpoints", checkpoints), *_options("--guidance", guidance)]
+        say_next(_next(folder, choice.name, [*kept, *_options("--set", *changes)]))
 
 
-def _next(folder: Path, run: str | None) -> str:
-    """What the verdict says to do next, for this folder and run."""
-    from decal import runs, workflow
+def _options(name: str, *values: str) -> list[str]:
+    return [word for value in values if value for word in (name, quote(value))]
+
+
+def _next(folder: Path, run: str | None, asked: Sequence[str]) -> str:
+    """What the verdict says to do next, for this folder and run. asked: the options that another comparison has to have again."""
+    from decal import runs
     from decal.project import open_project
 
-    verdict = workflow.verdict_of(runs.newest(open_project(folder), run))
+    verdict = runs.verdict_of(runs.newest(open_project(folder), run))
     if verdict is None:
         return f"decal grid {quote(str(folder))}"
     where = quote(str(folder)) + (f" --run {quote(run)}" if run else "")
-    return re.sub(r"^decal \w+", lambda command: f"{command[0]} {where}", verdict.next)
+    command = re.sub(r"^decal \w+", lambda command: f"{command[0]} {where}", verdict.next)
+    return " ".join([command, *asked]) if command.startswith("decal compare ") else command

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from decal import axes, exhibits, gallery, grid, judging, language, project, reading, runs, scores, suite
 from decal.compare.contest import enter
 from decal.compare.racing import Race, race
 from decal.compare.verdict import confirm, judge
-from decal.errors import DataError
-from decal.events import Begun, Event, Stop, Told
+from decal.errors import DataError, StoppedError
+from decal.events import Begun, Event, Progress, Stop, Told
 from decal.judging import Bench, Table
 from decal.project import Project, Run
 from decal.records import Cell, Record, Rival, Suite, SuitePrompt, Verdict
@@ -22,6 +23,8 @@ from decal.workflow.reporting import told_in_report
 from decal.workflow.voting import join_votes
 
 logger = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 SWEPT = 2
 """Checkpoints that are tried at other guidances and strengths, at most."""
@@ -77,8 +80,9 @@ def _frozen(case: _Case, rivals: Sequence[Rival], made_with: Mapping[str, str | 
     own = new_prompts(at.compare_prompts, run, resolved)
     avoid = grid.read_prompts(at.prompts) if at.prompts.exists() else []
     own = [prompt for prompt in own if prompt not in avoid]
-    kept = [prompt for prompt in before.prompts if prompt.group != "own" and prompt.text not in avoid] if before else []
-    count = max(resolved.compare.prompts, len(before.prompts) if before else 0)
+    kept = [prompt for prompt in before.prompts if prompt.group != "own" and prompt.text not in [*avoid, *own]] if before else []
+    # A suite only grows: a prompt of the user's own takes nobody's place.
+    count = max(resolved.compare.prompts, len(before.prompts) if before else 0, len(own) + len(kept))
     begun = settings.model_copy(update={"base": resolved.base, "caption": resolved.caption})
     client = language.Client(settings.language, at.cache) if settings.language.endpoint else None
     prompts: list[SuitePrompt] = []
@@ -131,40 +135,44 @@ def _judged(case: Bench, resolved: Resolved, stop: Stop) -> Generator[Event, Non
     def draw(cells: Sequence[Cell]) -> Iterator[Event]:
         yield from studio.draw(cells, stop, batch=batch)
 
-    state, evidence = yield from _raced(case, table, draw)
+    state, evidence = yield from _raced(case, table, draw, stop)
     yield from draw(case.probe_cells(state.survivors))
-    evidence = yield from _looked_at(case, table)
+    evidence = yield from _looked_at(case, table, stop)
     verdict = judge(evidence, state)
     if reading.is_installed():
-        verdict, evidence = yield from _proofread(case, evidence, state, verdict)
+        verdict, evidence = yield from _proofread(case, evidence, state, verdict, stop)
     verdict = verdict.model_copy(update={"suite": suite.fingerprint(case.suite)})
     _keep_scores(case, evidence, state)
     if verdict.checkpoint is not None and resolved.compare.fresh:
         again = case.fresh_table(_neighbours(case, verdict.checkpoint))
         yield from draw([cell for checkpoint in (BASE, *again.checkpoints) for cell in again.cells(case.suite, checkpoint)])
-        verdict = confirm(verdict, (yield from _looked_at(case, again)))
+        verdict = confirm(verdict, (yield from _looked_at(case, again, stop)))
     if verdict.checkpoint is not None and resolved.compare.sweep:
         swept = [verdict.checkpoint, *verdict.tied, *verdict.open][:SWEPT]
         tried = case.sweep_table(swept, _guidances(resolved), resolved.compare.lora_strengths)
         yield from draw([cell for number in tried.checkpoints for cell in tried.cells(case.suite, number)])
-        verdict = judging.advised(verdict, judging.trials((yield from _looked_at(case, tried)), tried), case.suite)
+        verdict = judging.advised(verdict, judging.trials((yield from _looked_at(case, tried, stop)), tried), case.suite)
     return verdict
 
 
-def _proofread(case: Bench, evidence: Evidence, state: Race, verdict: Verdict) -> Generator[Event, None, tuple[Verdict, Evidence]]:
+def _proofread(
+    case: Bench, evidence: Evidence, state: Race, verdict: Verdict, stop: Stop
+) -> Generator[Event, None, tuple[Verdict, Evidence]]:
     """Look for text on the pictures of whoever leads, since reading takes long; a leader that is rejected for it gives way to the next."""
     read: list[int] = []
     while verdict.checkpoint is not None and verdict.checkpoint not in read:
         read.append(verdict.checkpoint)
-        evidence = yield from case.read(case.drawn(), evidence, read)
+        evidence = yield from _heeding(case.read(case.drawn(), evidence, read), stop)
         verdict = judge(evidence, state)
     return verdict, evidence
 
 
-def _raced(case: Bench, table: Table, draw: Callable[[Sequence[Cell]], Iterator[Event]]) -> Generator[Event, None, tuple[Race, Evidence]]:
+def _raced(
+    case: Bench, table: Table, draw: Callable[[Sequence[Cell]], Iterator[Event]], stop: Stop
+) -> Generator[Event, None, tuple[Race, Evidence]]:
     """Draw round by round until the race is over."""
     while True:
-        evidence = yield from _looked_at(case, table)
+        evidence = yield from _looked_at(case, table, stop)
         state = race(evidence, case.rounds())
         if not state.cells:
             return state, evidence
@@ -174,10 +182,24 @@ def _raced(case: Bench, table: Table, draw: Callable[[Sequence[Cell]], Iterator[
         yield from draw(cells)
 
 
-def _looked_at(case: Bench, table: Table) -> Generator[Event, None, Evidence]:
+def _looked_at(case: Bench, table: Table, stop: Stop) -> Generator[Event, None, Evidence]:
     drawn = case.drawn()
-    yield from case.look(drawn, [table])
+    yield from _heeding(case.look(drawn, [table]), stop)
     return case.evidence(drawn, table)
+
+
+def _heeding(looking: Generator[Progress, None, Found], stop: Stop) -> Generator[Event, None, Found]:
+    """Look at pictures, and hear a stop between them; what was seen by then is kept."""
+    while True:
+        try:
+            progress = next(looking)
+        except StopIteration as done:
+            found: Found = done.value
+            return found
+        yield progress
+        if progress.done < progress.all and stop():
+            looking.close()
+            raise StoppedError(f"Stopped; {progress.doing}: {progress.done:,} of {progress.all:,} done, the same command goes on.")
 
 
 def _keep_scores(case: Bench, evidence: Evidence, state: Race) -> None:
