@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.utils import write_basic_config
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from models import build_xl
 from PIL import Image
 from safetensors.torch import load_file
 from typed import Call
@@ -81,13 +82,19 @@ def typed(tiny: Path, data: Path, output: Path, *more: str) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="session")
+def tiny_xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random-weight SDXL of 64 px."""
+    return build_xl(tmp_path_factory.mktemp("tiny-xl") / "model")
+
+
 def names(output: Path) -> set[str]:
     return {path.name for path in output.iterdir() if "checkpoint" in path.name}
 
 
 def drawn_by_diffusers(tiny: Path, weights: Path) -> torch.Tensor:
     """What a stock pipeline draws with the LoRA of a folder."""
-    pipeline = StableDiffusionPipeline.from_pretrained(tiny, safety_checker=None)
+    pipeline = DiffusionPipeline.from_pretrained(tiny)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.load_lora_weights(weights)
     generator = torch.Generator().manual_seed(0)
@@ -290,7 +297,11 @@ SPRUNG: dict[str, tuple[str, tuple[str, ...], str]] = {
         "here the VAE stays in float32",
     ),
     "half_precision_without_gpu": ("", ("--mixed_precision=fp16",), "it is computed in float32"),
-    "wrong_sampler": ("", ("--pretrained_model_name_or_path=stabilityai/sdxl-turbo", "--validation_prompt=a pear"), "1 to 4 steps without"),
+    "wrong_sampler": (
+        "",
+        ("--pretrained_model_name_or_path=stabilityai/sdxl-turbo", "--validation_prompt=a pear"),
+        "no Turbo model is made for",
+    ),
     "truncated_prompt": ("", ("--validation_prompt=" + "pear " * 80,), "has 82 tokens and the base reads 77"),
     "truncated_captions": ("pear " * 80, (), "40 captions of 40 longer than the 77 tokens"),
     "hardly_shown": (
@@ -357,6 +368,31 @@ def test_a_resumed_training_removes_several_checkpoints(call: Call, tiny: Path, 
     assert call("compat", *typed(tiny, shapes, out, *more))[0] == 0
     assert names(out) == {"checkpoint-6", "checkpoint-8"}
     assert [one.step for one in checkpoints(Project(out / "decal").runs()[-1])] == [2, 4, 6, 8]
+
+
+def test_a_training_of_sdxl_keeps_so_many_checkpoints_that_diffusers_draws_with(
+    call: Call, tiny_xl: Path, shapes: Path, tmp_path: Path
+) -> None:
+    more = ("--max_train_steps=6", "--checkpointing_steps=2", "--checkpoints_total_limit=2")
+    assert call("compat", "train_text_to_image_lora_sdxl.py", *typed(tiny_xl, shapes, tmp_path / "out", *more))[0] == 0
+    keys = load_file(tmp_path / "out" / "pytorch_lora_weights.safetensors").keys()
+    assert (names(tmp_path / "out"), all(key.startswith("unet.") and "lora" in key for key in keys)) == (
+        {"checkpoint-4", "checkpoint-6"},
+        True,
+    )
+    assert drawn_by_diffusers(tiny_xl, tmp_path / "out").shape == (1, 64, 64, 3)
+
+
+def test_either_script_detects_the_family(tiny: Path, tiny_xl: Path, shapes: Path) -> None:
+    plans = [planned(f"{name} --pretrained_model_name_or_path={model} --train_data_dir={shapes}") for name, model in crossed(tiny, tiny_xl)]
+    assert [(plan.family, problems, "it is trained as that, whichever script was named" in plan.notes[0]) for plan, problems in plans] == [
+        ("sdxl", (), True),
+        ("sd", (), True),
+    ]
+
+
+def crossed(tiny: Path, tiny_xl: Path) -> list[tuple[str, Path]]:
+    return [("train_text_to_image_lora.py", tiny_xl), ("train_text_to_image_lora_sdxl.py", tiny)]
 
 
 def test_a_training_goes_on_from_an_older_checkpoint_to_the_same_weights(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
@@ -456,9 +492,9 @@ def test_the_command_of_stickers_runs(call: Call, tiny: Path, shapes: Path, tmp_
     assert "warning  --lr_scheduler=constant ignores --lr_warmup_steps=50 in the scripts; here the rate does rise over 32 steps" in out
 
 
-def test_the_command_of_posts_runs(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+def test_the_command_of_posts_runs(call: Call, tiny_xl: Path, shapes: Path, tmp_path: Path) -> None:
     changed = {"resolution": 64, "max_train_steps": 2, "checkpointing_steps": 1, "push_to_hub": None, "hub_model_id": None}
-    words = replaced(POSTS, pretrained_model_name_or_path=tiny, dataset_name=shapes, output_dir=tmp_path / "out", **changed)
+    words = replaced(POSTS, pretrained_model_name_or_path=tiny_xl, dataset_name=shapes, output_dir=tmp_path / "out", **changed)
     code, out, _ = call("compat", "accelerate", "launch", "train_text_to_image_lora.py", *words)
     assert (code, sorted(folders(tmp_path / "out")), len(list((tmp_path / "out" / "validation").iterdir()))) == (0, [1, 2], 4)
     assert "2 steps of 4 are 0.5 epochs, so 8 of 16 pictures are never shown" in out

@@ -33,6 +33,7 @@ CARD = Card(
     base="sd1.5",
     base_id="stable-diffusion-v1-5/stable-diffusion-v1-5",
     licence="CreativeML Open RAIL-M",
+    family="stable-diffusion",
     side_px=512,
     guidance=7.5,
     strength=0.8,

@@ -50,8 +50,8 @@ class Shown:
 class Card:
     """What a card says.
 
-    base: as people call it; base_id: on the hub, None where it is not there. licence: of the base. verdict: why this checkpoint is the one,
-    "" where nothing was compared. others: further files with what reads them.
+    base: as people call it; base_id: on the hub, None where it is not there. licence: of the base. family: stable-diffusion or
+    stable-diffusion-xl. verdict: why this checkpoint is the one, "" where nothing was compared. others: further files with what reads them.
     data_licences: as the sources state them.
     """
 
@@ -60,6 +60,7 @@ class Card:
     base: str
     base_id: str | None
     licence: str
+    family: str
     side_px: int
     guidance: float
     strength: float
@@ -136,8 +137,6 @@ def hub_id(where: str) -> str | None:
 
 
 def _front(card: Card) -> str:
-    is_xl = "xl" in (card.base_id or card.base).casefold()
-    family = "stable-diffusion-xl" if is_xl else "stable-diffusion"
     licence = HUB_LICENCES.get(card.licence)
     fields: dict[str, object] = {"license": licence or "other"}
     if licence is None:
@@ -150,7 +149,7 @@ def _front(card: Card) -> str:
         "library_name": "diffusers",
         "pipeline_tag": "text-to-image",
         "instance_prompt": card.keyword or None,
-        "tags": ["lora", "text-to-image", "diffusers", family, f"{family}-diffusers", "template:sd-lora"],
+        "tags": ["lora", "text-to-image", "diffusers", card.family, f"{card.family}-diffusers", "template:sd-lora"],
         "widget": [{"text": sample.prompt, "output": {"url": sample.file}} for sample in card.shown.samples] or None,
     }
     kept = {name: value for name, value in fields.items() if value is not None}

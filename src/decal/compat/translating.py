@@ -165,11 +165,6 @@ def translate(typed: Typed, launch: Launch) -> tuple[Plan, tuple[str, ...]]:
         problems.append(f"--pretrained_model_name_or_path={unknown}")
     if known and typed.script and known != typed.script:
         notes.append(f"{printable(named)} is of the family of {SCRIPT_NAMES[known]}; it is trained as that, whichever script was named.")
-    if family == "sdxl" and not any(name.startswith("sdxl") for name in BASES):
-        problems.append(
-            f"--pretrained_model_name_or_path={printable(named)} is SDXL, which Decal does not train yet. "
-            "Stable Diffusion 1.x and 2.x it does; name one of those."
-        )
     if typed.is_on("train_text_encoder"):
         problems.append(
             "--train_text_encoder: Decal trains the UNet's LoRA alone. Leave it out; the captions are understood as the base does."

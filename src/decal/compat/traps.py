@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decal.captions import Tokenizer, holds
 from decal.compat.translating import Plan
 from decal.pictures import Look
-from decal.presets import DEAD_IDS
+from decal.presets import DEAD_IDS, base_preset
 from decal.wording import counted, printable
 
 # Words in a caption that speak of something which is wrong when mirrored.
@@ -157,9 +157,10 @@ def wrong_sampler(scene: Scene) -> str | None:
     plan = scene.plan
     if not plan.typed["validation_prompt"] or "turbo" not in plan.model.casefold():
         return None
+    preset = base_preset(plan.model)
     return (
-        "--validation_prompt is drawn by the scripts in 50 steps with guidance 5, which no Turbo model is made for; here it is drawn with "
-        "Turbo's own, 1 to 4 steps without guidance: judge by those pictures."
+        "--validation_prompt is drawn by the scripts in 50 steps with guidance 5, which no Turbo model is made for; here it is drawn in "
+        f"{counted(preset.sampling_steps, 'step')} with guidance {preset.guidance:g}: judge by those pictures."
     )
 
 

@@ -98,6 +98,8 @@ def fill(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, repo: str)
 
 def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Shown, other: str) -> Card:
     """What the card says."""
+    from decal.bases import outline
+
     preset, train = base_preset(resolved.base.model), resolved.train
     verdict = runs.verdict_of(run)
     is_judged = verdict is not None and verdict.checkpoint == kept.step
@@ -115,6 +117,7 @@ def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Sh
         base=public_name(resolved.base.model),
         base_id=card.hub_id(preset.where),
         licence=preset.licence,
+        family="stable-diffusion-xl" if "xl" in outline(resolved.base.model).architecture else "stable-diffusion",
         side_px=resolved.data.resolution,
         guidance=guidance,
         strength=strength,
