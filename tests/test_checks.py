@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from decal import checks, duplicates
 from decal.checks import Checked, summary
@@ -159,7 +159,7 @@ def test_no_two_of_sixty_flat_stickers_on_white_look_the_same(tmp_path: Path) ->
     paths = [*sorted(tmp_path.glob("*.png")), *sorted(SAMPLE.glob("*.png"))]
     looks = {path.name: look(path) for path in paths}
     assert len(looks) == 60
-    assert duplicates.pairs(looks) == []
+    assert duplicates.pairs(looks, lambda file: duplicates.close_ups(SAMPLE if (SAMPLE / file).exists() else tmp_path)(file)) == []
     assert len(duplicates.groups(looks)) == 60
 
 
@@ -174,12 +174,30 @@ def test_every_sample_sticker_is_found_again_after_saving_it_smaller_as_jpeg(tmp
 
 
 def test_a_group_joins_pictures_that_are_alike_through_others(tmp_path: Path) -> None:
-    looks = {}
     for number in range(5):
-        ImageEnhance.Brightness(_noise(7)).enhance(1 - 0.12 * number).save(tmp_path / "a.png")
-        looks[str(number)] = look(tmp_path / "a.png")
-    ends = duplicates.pairs({file: looks[file] for file in ("0", "4")})
-    assert (ends, duplicates.groups(looks)) == ([], [("0", "1", "2", "3", "4")])
+        ImageEnhance.Brightness(_noise(7)).enhance(1 - 0.12 * number).save(tmp_path / f"{number}.png")
+    looks = {path.name: look(path) for path in sorted(tmp_path.iterdir())}
+    ends = duplicates.pairs({file: looks[file] for file in ("0.png", "4.png")}, duplicates.close_ups(tmp_path))
+    assert (ends, duplicates.groups(looks)) == ([], [tuple(looks)])
+
+
+def test_faces_that_differ_in_the_mouth_are_two_and_a_mirrored_or_pale_copy_is_one(tmp_path: Path) -> None:
+    def face(mouth: tuple[int, int]) -> Image.Image:
+        picture = Image.new("RGB", (512, 512), "white")
+        draw = ImageDraw.Draw(picture)
+        draw.ellipse((40, 40, 472, 472), fill="#ffcc33", outline="black", width=6)
+        draw.ellipse((150, 180, 180, 230), fill="black")
+        draw.arc((190, 315, 320, 345), *mouth, fill="black", width=6)
+        return picture
+
+    smile, frown = face((20, 160)), face((200, 340))
+    paled = Image.blend(smile, Image.new("RGB", smile.size, "white"), 0.15).resize((300, 300))
+    for name, picture in {"a": smile, "b": frown, "c": ImageOps.mirror(smile), "d": paled}.items():
+        picture.save(tmp_path / f"{name}.png")
+    looks = {path.name: look(path) for path in sorted(tmp_path.iterdir())}
+    found = [(pair.first, pair.second, pair.is_mirrored) for pair in duplicates.pairs(looks, duplicates.close_ups(tmp_path))]
+    assert found == [("a.png", "c.png", True), ("a.png", "d.png", False)]
+    assert duplicates.groups(looks) == [tuple(looks)]
 
 
 def test_text_files_that_say_something_else_than_the_metadata_are_told(tmp_path: Path) -> None:

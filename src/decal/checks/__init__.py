@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from decal import pictures
+from decal import duplicates, pictures
 from decal.captions import Tokenizer
 from decal.checks import captions, craft, likeness, shapes, whole
 from decal.checks.saying import LEVELS, place, summary
@@ -58,7 +58,7 @@ def run(
                 looks[file] = seen
             else:
                 found.append(seen)
-    found += _of_pictures(looks, settings)
+    found += _of_pictures(folder, looks, settings)
     found += _of_captions(folder, listing, settings)
     found += whole.set_size(listing.files, settings)
     found += whole.shown(len({row.file for row in listing.rows}), settings)
@@ -71,7 +71,7 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=place))
 
 
-def _of_pictures(looks: dict[str, Look], settings: Settings) -> list[Finding]:
+def _of_pictures(folder: Path, looks: dict[str, Look], settings: Settings) -> list[Finding]:
     data = settings.data
     resolution = data.resolution or base_preset(settings.base.model).resolution
     return [
@@ -84,7 +84,7 @@ def _of_pictures(looks: dict[str, Look], settings: Settings) -> list[Finding]:
         *craft.jagged(looks),
         *craft.haloed(looks),
         *craft.hidden_colour(looks),
-        *likeness.alike(looks),
+        *likeness.alike(looks, duplicates.close_ups(folder)),
     ]
 
 

@@ -119,7 +119,7 @@ def _seen_by_networks(at: Project, settings: Settings, checked: Checked, files: 
         picture = pictures.load(at.dataset / file, data.ground).resize((crops.SIDE_PX, crops.SIDE_PX), Image.Resampling.BOX)
         return np.asarray(picture, np.float32)
 
-    known = {frozenset((pair.first, pair.second)) for pair in duplicates.pairs(checked.looks)}
+    known = {frozenset((pair.first, pair.second)) for pair in duplicates.pairs(checked.looks, duplicates.close_ups(at.dataset))}
     yield Progress("comparing pictures")
     found = [*seen.cropped(files, looks.content, pixels, known), *seen.other_style(files, looks.style)]
     return [*found, *(yield from _held_against_captions(at, settings, checked, shown))]
