@@ -1,7 +1,8 @@
 """Text on pictures: what can be read on them, by the models that come inside the wheel of rapidocr (extra `ocr`).
 
-A picture goes in, lines of text come out. Drawings hold marks that look like single letters, so only a line of three or more letters or
-digits that the model is half sure of counts as text. Whoever asks does without where rapidocr is not installed; `is_installed` says so.
+A picture goes in, lines of text come out. Drawings hold marks that look like letters, so only a line of three or more letters or digits
+that the model is half sure of counts, and where it is no more than that, only what is read again in two other views of the picture. Whoever
+asks does without where rapidocr is not installed; `is_installed` says so.
 """
 
 import importlib.util
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from decal.errors import DecalError
 
@@ -19,6 +20,14 @@ MISSING = 'pip install "decal[ocr]"'
 # Raw, 22 of 60 stickers without text gave single letters (an 8 ball, strokes of a drawing); with this rule none did. LOG.md, 2026-11-26.
 MIN_LETTERS = 3
 MIN_SCORE = 0.5
+# Of 1,215 emoji of development sets, marks on 12 are read as text. Ten of them score less than this or say one letter again and again, and
+# none of these ten is read again in other views; of 76 planted words that were read, 73 are (LOG.md, 2026-11-26).
+SURE_SCORE = 0.8
+# What it looked like from elsewhere: a share of its size, and a white margin of so much of its longer side.
+SMALLER = 0.75
+MARGIN = 1 / 14
+# Raised whenever something else is read in the same picture.
+VERSION = 2
 # What cannot be read at this size is not learnt as text at any training size, and a photograph of 12 megapixels would take seconds.
 MAX_SIDE_PX = 1024
 MOST_THREADS = 4
@@ -34,7 +43,17 @@ class TextLine:
     @property
     def counts(self) -> bool:
         """Whether it is text rather than a stroke that looks like a letter."""
-        return self.score >= MIN_SCORE and sum(map(str.isalnum, self.text)) >= MIN_LETTERS
+        return self.score >= MIN_SCORE and len(self.letters) >= MIN_LETTERS
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether that needs no second reading: chains are read as 888 with a high score."""
+        return self.score >= SURE_SCORE and len(set(self.letters)) > 1
+
+    @property
+    def letters(self) -> str:
+        """Its letters and digits, in lower case."""
+        return "".join(filter(str.isalnum, self.text)).casefold()
 
 
 def is_installed() -> bool:
@@ -57,15 +76,34 @@ class Reader:
         self._engine: Any = RapidOCR(params={"Global.log_level": "critical", **settings})
         logging.getLogger("RapidOCR").disabled = True
 
+    def text(self, picture: Image.Image) -> tuple[TextLine, ...]:
+        """The lines on an RGB picture that count, from top to bottom; those that are not sure only where they are read again."""
+        picture = _limited(picture)
+        found = tuple(line for line in self.read(picture) if line.counts)
+        if all(line.is_sure for line in found):
+            return found
+        smaller = picture.resize(
+            (max(1, round(SMALLER * picture.width)), max(1, round(SMALLER * picture.height))), Image.Resampling.LANCZOS
+        )
+        wider = ImageOps.expand(picture, round(MARGIN * max(picture.size)), "white")
+        again = [{line.letters for line in self.read(view)} for view in (smaller, wider)]
+        return tuple(line for line in found if line.is_sure or all(line.letters in read for read in again))
+
     def read(self, picture: Image.Image) -> tuple[TextLine, ...]:
         """Every line on an RGB picture, from top to bottom, those that do not count too."""
         assert picture.mode == "RGB", f"a picture to read must be RGB, this is {picture.mode}"
-        if max(picture.size) > MAX_SIDE_PX:
-            picture = picture.copy()
-            picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+        picture = _limited(picture)
         # Blue first, as OpenCV gives pictures. The engine remembers these three from call to call, so each call says them.
         read = self._engine(np.ascontiguousarray(np.asarray(picture)[:, :, ::-1]), use_det=True, use_cls=True, use_rec=True)
         return tuple(TextLine(str(text), float(score)) for text, score in zip(read.txts or (), read.scores or (), strict=True))
+
+
+def _limited(picture: Image.Image) -> Image.Image:
+    if max(picture.size) <= MAX_SIDE_PX:
+        return picture
+    smaller = picture.copy()
+    smaller.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+    return smaller
 
 
 def words(lines: tuple[TextLine, ...]) -> str:

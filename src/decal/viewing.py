@@ -230,7 +230,7 @@ class Proofreader:
     """Counts the lines of text on pictures, or remembers how many there were. Needs rapidocr for what was not read before."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "texts.jsonl"
+        self._path = folder / f"texts-{reading.VERSION}.jsonl"
         self._known = {found.key: found.lines for found in project.read(self._path, _Found)}
 
     def fill(self, shown: Iterable[Shown]) -> Iterator[Progress]:
@@ -240,7 +240,7 @@ class Proofreader:
         for done, one in enumerate(missing):
             yield Progress("reading text on pictures", done, len(missing))
             picture = one.open()
-            count = 0 if picture is None or reader is None else sum(line.counts for line in reader.read(picture))
+            count = 0 if picture is None or reader is None else len(reader.text(picture))
             self._known[one.key] = count
             project.append(self._path, _Found(key=one.key, lines=count))
         if missing:

@@ -153,10 +153,10 @@ class _Read(Line):
 
 
 class Texts:
-    """Reads text on pictures, or remembers it: `cache/read.jsonl`."""
+    """Reads text on pictures, or remembers it: `cache/read-N.jsonl`."""
 
     def __init__(self, cache: Path, ground: str) -> None:
-        self._path, self._ground = cache / "read.jsonl", ground
+        self._path, self._ground = cache / f"read-{reading.VERSION}.jsonl", ground
         self.known = {one.sha256: one.text for one in project.read(self._path, _Read) if one.ground == ground}
         self._reader: reading.Reader | None = None
 
@@ -165,7 +165,7 @@ class Texts:
         if sha256 in self.known:
             return
         self._reader = self._reader or reading.Reader()
-        text = reading.words(self._reader.read(pictures.load(path, self._ground)))
+        text = reading.words(self._reader.text(pictures.load(path, self._ground)))
         project.append(self._path, _Read(sha256=sha256, ground=self._ground, text=text))
         self.known[sha256] = text
 

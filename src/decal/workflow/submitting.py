@@ -176,7 +176,7 @@ def _lettered(dataset: Path, files: list[str], ground: str) -> list[str] | None:
     if not reading.is_installed():
         return None
     reader = reading.Reader()
-    return [file for file in files if any(line.counts for line in reader.read(pictures.load(dataset / file, ground)))]
+    return [file for file in files if reader.text(pictures.load(dataset / file, ground))]
 
 
 def _training(run: Run, subject: Subject, verdict: Verdict | None, at: Project) -> checklist.Training:
