@@ -14,10 +14,10 @@ from decal.crops import Pixels
 from decal.records import Finding
 
 # All of these were chosen on emoji of development sets; LOG.md, 2026-11-26.
-NEIGHBOURS = 2
+NEIGHBOURS = 4
 # How near the nearest must be, as a share of the distance of the usual neighbours (the third to the seventh).
 USUAL = slice(2, 7)
-NEAR_RATIO = 0.9
+NEAR_RATIO = 0.95
 # In a smaller set no style is usual.
 FEW = 12
 STYLE_DEVIATIONS = 4.2
