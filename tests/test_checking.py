@@ -101,6 +101,17 @@ def test_a_folder_of_kohya_is_checked_where_it_lies_and_stays_as_it_is(tmp_path:
     assert {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))} == before
 
 
+def test_a_folder_that_is_no_project_gets_a_closer_look_too(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "set").mkdir()
+    for path in [*sorted(SAMPLE.glob("*.png"))[:14], PHOTOS / "cat.jpg"]:
+        (tmp_path / "set" / path.name).write_bytes(path.read_bytes())
+    _, quick, _ = call("check", tmp_path / "set", "--quick", "--json")
+    _, looked, _ = call("check", tmp_path / "set", "--json")
+    more = [json.loads(line) for line in looked.splitlines() if line not in quick.splitlines()]
+    assert [(one["check"], one["file"]) for one in more] == [("other_style", "cat.jpg")]
+    assert len(list((tmp_path / "set").iterdir())) == 15
+
+
 def test_concepts_of_onetrainer_are_checked_through_their_file(tmp_path: Path, call: Call) -> None:
     _kohya(tmp_path / "set")
     (tmp_path / "concepts.json").write_text(json.dumps([{"path": str(tmp_path / "set" / "10_zorb fox")}]))

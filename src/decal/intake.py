@@ -97,19 +97,20 @@ def bring_in(source: Path | str, dataset: Path, *, caption_column: str | None = 
 
 
 @contextmanager
-def set_out(source: Path | str) -> Iterator[tuple[Path, Brought]]:
-    """A data set as `bring_in` would bring it, in a folder that goes away: links to the pictures that are files, nothing is written there.
+def set_out(source: Path | str, dataset: Path) -> Iterator[Brought]:
+    """A data set as `bring_in` would bring it, but with links to the pictures that are files, which hold as long as this lasts.
 
     Raises DataError as `bring_in` does.
     """
-    with _opened(str(source)) as opened, tempfile.TemporaryDirectory(prefix="decal-") as name:
-        with (Path(name) / METADATA).open("wb") as lines:
-            writer = _Writer(Path(name), lines.write, None, _link)
+    with _opened(str(source)) as opened:
+        dataset.mkdir(parents=True)
+        with (dataset / METADATA).open("wb") as lines:
+            writer = _Writer(dataset, lines.write, None, _link)
             for item in limited(opened.items, opened.where):
                 writer.add(item)
         if not writer.stored:
             raise DataError(f"{opened.where} holds no picture ({', '.join(SUFFIXES)}).\nName a folder of pictures, or another source.")
-        yield Path(name), _brought(opened, writer, None)
+        yield _brought(opened, writer, None)
 
 
 def _brought(opened: Opened, writer: "_Writer", caption_column: str | None) -> Brought:

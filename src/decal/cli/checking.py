@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decal.cli.options import STOP, Changes, Json, print_records, say_next, show_work
+from decal.cli.options import STOP, Changes, Json, print_records, say_next, show_events, show_work
 from decal.errors import DataError, SettingsError
 from decal.wording import counted, printable
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from decal.mending import Plan
     from decal.project import Project
     from decal.settings import Settings
+
+UNLOOKED = "text, crops and other styles were not looked for in so many pictures; --look does it"
 
 
 def check(
@@ -43,7 +45,7 @@ def check(
                 f"{folder} is no project, so nothing is changed there.\n"
                 f"Make one of it with  decal new my-project --from {quote(folder)}  and call again there."
             )
-        _check_guest(folder, changes, sheet=sheet, json=json)
+        _check_guest(folder, changes, look=look, sheet=sheet, json=json)
         return
     at = open_project(Path(folder))
     settings = workflow.settings_of(at, changes)
@@ -62,19 +64,14 @@ def check(
 def _check(at: "Project", settings: "Settings", changes: list[str], *, look: bool | None, sheet: bool, json: bool) -> None:
     from decal import overview, workflow
 
-    checked = workflow.check(at, settings)
-    is_wanted = len(checked.listing.files) <= workflow.LOOKED_AT_UNASKED if look is None else look
-    if is_wanted and not workflow.was_looked_at(at, settings, checked):
-        before = checked
-        show_work(at.folder, changes, lambda _, now: workflow.look_closer(at, now, before, STOP), json)
-        checked = workflow.complete(at, settings, checked)
+    checked = _looked_at(at, settings, workflow.check(at, settings), look, json=json)
     if json:
         print_records(checked.findings)
     else:
         for line in overview.findings(at, checked):
             print(line)
-        if look is None and not is_wanted and not workflow.was_looked_at(at, settings, checked):
-            print("text, crops and other styles were not looked for in so many pictures; --look does it")
+        if look is None and not workflow.was_looked_at(at, settings, checked):
+            print(UNLOOKED)
     folder = quote(str(at.folder))
     if sheet:
         _draw(at.dataset, checked, at.folder / workflow.SHEET, f"{at.folder.resolve().name}: what the check found", json=json)
@@ -84,23 +81,38 @@ def _check(at: "Project", settings: "Settings", changes: list[str], *, look: boo
         raise typer.Exit(DataError.exit_code)
 
 
-def _check_guest(source: str, changes: list[str], *, sheet: bool, json: bool) -> None:
+def _looked_at(at: "Project", settings: "Settings", checked: "Checked", look: bool | None, *, json: bool) -> "Checked":
+    """The same with a closer look, where it is wanted or costs little."""
+    from decal import workflow
+
+    is_wanted = len(checked.listing.files) <= workflow.LOOKED_AT_UNASKED if look is None else look
+    if not is_wanted or workflow.was_looked_at(at, settings, checked):
+        return checked
+    show_events(workflow.look_closer(at, settings, checked, STOP), json)
+    return workflow.complete(at, settings, checked)
+
+
+def _check_guest(source: str, changes: list[str], *, look: bool | None, sheet: bool, json: bool) -> None:
     from decal import checks, workflow
 
-    with workflow.check_in_place(source, workflow.guest_settings(changes)) as guest:
-        checked = guest.checked
+    settings = workflow.guest_settings(changes)
+    with workflow.check_in_place(source, settings) as guest:
+        if not json:
+            print(f"{source}, a data set of the kind {guest.brought.source.kind}; nothing is written there")
+            print(guest.brought.told())
+        checked = _looked_at(guest.at, settings, guest.checked, look, json=json)
         if json:
             print_records(checked.findings)
         else:
-            print(f"{source}, a data set of the kind {guest.brought.source.kind}; nothing is written there")
-            print(guest.brought.told())
             for line in checks.summary(checked.findings):
                 print(line)
             told = [counted(sum(one.level == level for one in checked.findings), level) for level in ("error", "warning")]
             print(", ".join(told))
+            if look is None and not workflow.was_looked_at(guest.at, settings, checked):
+                print(UNLOOKED)
         if sheet:
             name = Path(source).resolve().name.partition(".")[0] or "set"
-            _draw(guest.folder, checked, Path(f"{name}-{workflow.SHEET}"), f"{name}: what the check found", json=json)
+            _draw(guest.at.dataset, checked, Path(f"{name}-{workflow.SHEET}"), f"{name}: what the check found", json=json)
     say_next(f"decal new my-project --from {quote(source)}", json)
     if _errors(checked):
         raise typer.Exit(DataError.exit_code)

@@ -65,13 +65,19 @@ def show_work(
 ) -> None:
     """Open the project, do the work on it and show what happens; a signal stops it at the next safe point."""
     from decal import workflow
-    from decal.progress import Display
     from decal.project import open_project
 
     at = open_project(folder)
+    show_events(work(at, workflow.settings_of(at, changes)), json, lists_pictures=lists_pictures)
+
+
+def show_events(events: Iterable["Event"], json: bool, *, lists_pictures: bool = False) -> None:
+    """Show what happens in a work as it goes on; a signal stops it at the next safe point."""
+    from decal.progress import Display
+
     STOP.install()
     with Display(json, lists_pictures=lists_pictures) as display:
-        display.show(work(at, workflow.settings_of(at, changes)))
+        display.show(events)
 
 
 def print_records(findings: Iterable["Finding"]) -> None:

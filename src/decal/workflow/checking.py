@@ -1,5 +1,6 @@
 """The data set under the doctor: checked, looked at more closely, mended, shown on sheets; in a project, or wherever it lies."""
 
+import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -66,9 +67,9 @@ def look_closer(at: Project, settings: Settings, checked: Checked, stop: Stop) -
 
 @dataclass(frozen=True)
 class Guest:
-    """A data set that is no project: where its pictures can be seen meanwhile, what came of reading it, and what the check found."""
+    """A data set that is no project: a project for the time of the check, what came of reading it, and what the check found."""
 
-    folder: Path
+    at: Project
     brought: Brought
     checked: Checked
 
@@ -76,9 +77,11 @@ class Guest:
 @contextmanager
 def check_in_place(source: str, settings: Settings) -> Iterator[Guest]:
     """Check a folder or data set that another tool made, as `decal new` would understand it; nothing is written there."""
-    with intake.set_out(source) as (folder, brought):
-        listing = dataset.scan(folder, follows_links=True)
-        yield Guest(folder, brought, checks.run(folder, settings, listing=listing, sources=[brought.source]))
+    with tempfile.TemporaryDirectory(prefix="decal-") as name:
+        at = Project(Path(name))
+        with intake.set_out(source, at.dataset) as brought:
+            listing = dataset.scan(at.dataset, follows_links=True)
+            yield Guest(at, brought, checks.run(at.dataset, settings, listing=listing, sources=[brought.source]))
 
 
 def guest_settings(changes: Sequence[str]) -> Settings:
