@@ -10,7 +10,7 @@ from decal.checks.saying import finding, short
 from decal.dataset import METADATA, Listing, sidecar
 from decal.grid import content_words
 from decal.metadata import Row
-from decal.records import Finding, Level
+from decal.records import Finding
 from decal.settings import CaptionSettings
 from decal.wording import counted
 
@@ -101,8 +101,7 @@ def nearly_repeated(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[
 
 def words_there(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Finding]:
     """Captions without the keyword, without a word for the kind or the style of picture, or with too few words."""
-    keyword = settings.keyword.strip()
-    kinds, styles = settings.kind_words, settings.style_words or ("style", *([keyword] if keyword else []))
+    keyword, kinds, styles = settings.keyword.strip(), settings.kind_words, settings.style_words
     for row in _captioned(rows):
         text = row.caption or ""
         if keyword and not holds(text, (keyword,), ending=""):
@@ -112,11 +111,10 @@ def words_there(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Find
         if kinds and not holds(text, kinds):
             reason = f"no kind of picture ({', '.join(kinds)}) in {short(text)}"
             yield finding("warning", "no_kind_word", row.file, reason, "Add one of caption.kind_words, or change that list.", row.line)
-        # Without style words the keyword is one, and its absence has been told.
-        if not holds(text, styles) and (settings.style_words or not keyword):
-            level: Level = "warning" if settings.style_words else "note"
+        # Without style words the keyword is the word for the style.
+        if styles and not holds(text, styles):
             reason = f"no word for the style ({', '.join(styles)}) in {short(text)}"
-            yield finding(level, "no_style_word", row.file, reason, "Add one, or set caption.style_words.", row.line)
+            yield finding("warning", "no_style_word", row.file, reason, "Add one of caption.style_words, or change that list.", row.line)
         if len(text.split()) < settings.min_words:
             reason = f"has {counted(len(text.split()), 'word')}, fewer than {settings.min_words}: {short(text)}"
             remedy = "Say what is in the picture, or lower caption.min_words."

@@ -34,7 +34,9 @@ def blurred(looks: Mapping[str, Look], resolution: int) -> Iterator[Finding]:
 def low_contrast(looks: Mapping[str, Look], ground: str) -> Iterator[Finding]:
     """Pictures that hardly stand out, which for transparent ones depends on the ground."""
     for file, look in looks.items():
-        if look.contrast < LOW_CONTRAST:
+        if look.contrast == 0 and not look.has_alpha:
+            yield finding("warning", "low_contrast", file, "shows nothing but one colour", "Leave it out.")
+        elif look.contrast < LOW_CONTRAST:
             where = f" on the ground {ground}" if look.has_alpha else ""
             reason = f"has hardly any contrast{where}: its levels span {look.contrast} of 255"
             remedy = "Choose another data.ground, or leave it out." if look.has_alpha else "Raise its contrast, or leave it out."

@@ -73,5 +73,5 @@ def licences(sources: Sequence[Source]) -> Iterator[Finding]:
     for source in sources:
         if source.licence is None:
             reason = f"{source.where} states no licence for its {source.pictures:,} pictures"
-            remedy = 'Nothing where they are yours; otherwise write "licence" into its line of sources.jsonl once you know it.'
+            remedy = 'Nothing where they are yours; otherwise find out, and write "licence" into its line of the project\'s sources.jsonl.'
             yield finding("note", "unknown_licence", None, reason, remedy)

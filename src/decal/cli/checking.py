@@ -94,18 +94,22 @@ def _looked_at(at: "Project", settings: "Settings", checked: "Checked", look: bo
 
 def _check_guest(source: str, changes: list[str], *, look: bool | None, sheet: bool, json: bool) -> None:
     from decal import checks, workflow
+    from decal.metadata import METADATA
 
     settings = workflow.guest_settings(changes)
     with workflow.check_in_place(source, settings) as guest:
         if not json:
             print(f"{source}, a data set of the kind {guest.brought.source.kind}; nothing is written there")
             print(guest.brought.told())
+            print(f"  held against {settings.base.model} as Decal would train it; --set base.model=NAME for another base")
         checked = _looked_at(guest.at, settings, guest.checked, look, json=json)
         if json:
             print_records(checked.findings)
         else:
             for line in checks.summary(checked.findings):
                 print(line)
+            if any(METADATA in f"{one.file} {one.reason}" for one in checked.findings) and not (Path(source) / METADATA).is_file():
+                print(f"lines are those of the {METADATA} that  decal new  would write")
             told = [counted(sum(one.level == level for one in checked.findings), level) for level in ("error", "warning")]
             print(", ".join(told))
             if look is None and not workflow.was_looked_at(guest.at, settings, checked):

@@ -85,8 +85,8 @@ def check_in_place(source: str, settings: Settings) -> Iterator[Guest]:
 
 
 def guest_settings(changes: Sequence[str]) -> Settings:
-    """The settings for a data set that is no project: the defaults, which expect no kind of picture, with `--set` changes applied."""
-    return parse({"caption": {"kind_words": []}}, changes, where="--set")
+    """The settings for a data set that is no project: no kind of picture is expected, and a base that others train too; then `--set`."""
+    return parse({"base": {"model": "sd1.5"}, "caption": {"kind_words": []}}, changes, where="--set")
 
 
 def draw_findings(folder: Path, checked: Checked, target: Path, title: str) -> Iterator[Sheet]:
