@@ -8,7 +8,7 @@ from PIL import Image
 from typed import Call
 
 from decal import project
-from decal.records import PostDrawing
+from decal.records import PostDrawing, PostVariant
 from decal.workflow.showing import SAMPLE_POSTS
 
 
@@ -26,8 +26,9 @@ def test_new_posts_are_drawn_once_and_put_on_a_sheet(tmp_path: Path, tiny: Path,
     code, out, err = call("posts", "draw", new, tmp_path / "shop", *fast)
     assert (code, "2 new posts, 1 row left out" in out) == (0, True), err
     drawn = project.read(tmp_path / "shop/posts/drawn.jsonl", PostDrawing)
-    assert [(one.number, one.cell.checkpoint) for one in drawn] == [(1, 0), (2, 0), (1, 0), (2, 0)]
-    assert len({one.cell.seed for one in drawn}) == 4
+    # Two candidates of each, and two pictures of each prompt by the base to hold them against.
+    assert sorted((one.number, one.cell.checkpoint) for one in drawn) == [(0, 0)] * 4 + [(1, 0)] * 2 + [(2, 0)] * 2
+    assert len({one.cell.seed for one in drawn}) == 6
     (sheet,) = (tmp_path / "shop/posts/new").glob("*/sheet-01.png")
     assert Image.open(sheet).width > 500
     assert "all of them are there already" in call("posts", "draw", new, tmp_path / "shop", *fast)[1]
@@ -49,3 +50,21 @@ def test_the_invented_posts_are_planned_and_built(tmp_path: Path, call: Call) ->
     assert "28 pictures in" in out
     assert "gun" not in (at / "posts/plans/00000.jsonl").read_text().split('"')
     assert call("check", at)[0] == 0
+
+
+@pytest.mark.slow
+def test_candidates_have_an_order_with_reasons_and_their_likes_can_come_later(tmp_path: Path, tiny: Path, call: Call) -> None:
+    call("posts", "import", table(tmp_path / "posts.csv", ["A pizza"]), tmp_path / "shop", "--base", tiny)
+    assert "no variants yet" in call("posts", "observe", tmp_path / "likes.csv", tmp_path / "shop")[2]
+    new = table(tmp_path / "new.csv", ["Two penguins", "A cake"])
+    out = call("posts", "draw", new, tmp_path / "shop", "-k", 2, "--set", "grid.steps=2")[1]
+    assert "ordered by fit alone: nothing was learnt of the audience" in out
+    (path,) = (tmp_path / "shop/posts/new").glob("*/variants.jsonl")
+    variants = project.read(path, PostVariant)
+    assert [(one.post, one.rank) for one in variants] == [("row-1", 1), ("row-1", 2), ("row-2", 1), ("row-2", 2)]
+    lines = [f"decal-{one.variant},{10 * one.rank}" for one in variants]
+    (tmp_path / "likes.csv").write_text("\n".join(["utm_content,likes", *lines, "unknown,3", f"{variants[0].variant},many"]))
+    code, out, err = call("posts", "observe", tmp_path / "likes.csv", tmp_path / "shop")
+    assert (code, out.splitlines()[0]) == (0, "4 figures new, 1 of unknown variants, 1 without a whole number of likes"), err
+    assert "pairs in the expected order: 0.00" in out
+    assert call("posts", "observe", tmp_path / "likes.csv", tmp_path / "shop")[1].startswith("0 figures new")

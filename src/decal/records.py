@@ -665,8 +665,9 @@ class PostRow(Line):
 class PostDrawing(Line):
     """A picture drawn for a new post; a line of `posts/drawn.jsonl`.
 
-    post: hash of the post's text and account, which says whether it was drawn before. number: of the candidate, from 1. adapter: hash of
-    the LoRA's bytes, "" for the base alone. file: relative to the project.
+    post: hash of the post's text and account, which says whether it was drawn before. number: of the candidate, from 1; 0 for what the base
+    draws of the prompt, which candidates are held against. adapter: hash of the LoRA's bytes, "" for the base alone. file: relative to the
+    project.
     """
 
     post: str
@@ -714,3 +715,35 @@ class EngagementReport(Line):
     figures: tuple[EngagementFigure, ...]
     calibration: tuple[tuple[float, float], ...]
     made_of: str
+
+
+class PostVariant(Line):
+    """A candidate for a new post as it may be published; a line of `posts/new/*/variants.jsonl`.
+
+    variant: its id, the same for the same picture of the same post. post: id of the post. file: relative to the project. fit: share of
+    the other prompts that it is farther from; adds: what it adds to log(1 + likes) by the audience; None where they cannot be told. rank:
+    among the candidates of its post, from 1. bucket: what the audience is expected to make of it. reason: in a sentence.
+    """
+
+    variant: str
+    post: str
+    account: str
+    number: int
+    file: str
+    sha256: str
+    prompt: str
+    seed: int
+    checkpoint: int
+    fit: float | None
+    adds: float | None
+    rank: int
+    standing: Literal["best", "good", "out"]
+    bucket: Engagement | None
+    reason: str
+
+
+class ObservedLikes(Line):
+    """What people made of a variant that was published; a line of `posts/observed.jsonl`."""
+
+    variant: str
+    likes: int

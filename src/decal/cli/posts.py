@@ -1,4 +1,4 @@
-"""Commands for tables of posts: posts import, plan, media, build, learn, draw, demo."""
+"""Commands for tables of posts: posts import, plan, media, build, learn, draw, observe, demo."""
 
 from pathlib import Path
 from shlex import quote
@@ -124,6 +124,21 @@ def draw(
 
     wish = workflow.PostWish(table, named_columns(column), candidates, checkpoint, seed)
     show_work(folder, changes, lambda at, settings: workflow.draw_posts(at, settings, workflow.Choice(run), wish, STOP), json)
+
+
+@app.command()
+def observe(
+    likes: Annotated[Path, typer.Argument(help="A CSV file with the columns variant (or utm_content) and likes.")],
+    folder: Folder = HERE,
+    json: Json = False,
+) -> None:
+    """Take in the likes of published variants.
+
+    Says how they agree with what was expected.
+    """
+    from decal import workflow
+
+    show_work(folder, [], lambda at, _: workflow.observe_posts(at, likes), json)
 
 
 @app.command()

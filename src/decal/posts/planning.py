@@ -48,8 +48,8 @@ class _Found:
     name: tuple[str, ...] = ()
 
 
-def plan(post: Post, settings: PostsSettings, detail: Detail, brand: Brand) -> Plan:
-    """What to draw for a post."""
+def plan(post: Post, settings: PostsSettings, detail: Detail, brand: Brand, usual: str = "") -> Plan:
+    """What to draw for a post. usual: where it is set if the post names no place; "" for a usual place of its kind."""
     words = words_of(post.text)
     tags = [word for tag in post.hashtags for word in words_of(tag)]
     everything = [stem(word) for word in (*words, *tags)]
@@ -69,7 +69,7 @@ def plan(post: Post, settings: PostsSettings, detail: Detail, brand: Brand) -> P
     if detail == "plain":
         return Plan(goal, mood, subject, "", brand.palette, evidence, (subject,))
     is_a_scene = evidence in ("topic", "mood") and re.search(r" (in|on|beside|behind|at) ", subject) is not None
-    setting = "" if is_a_scene else _commonest(everything, scenes.PLACE_OF) or dice.one(scenes.USUAL_PLACES[kind])
+    setting = "" if is_a_scene else _commonest(everything, scenes.PLACE_OF) or usual or dice.one(scenes.USUAL_PLACES[kind])
     time, composition = _commonest(everything, scenes.TIME_OF), dice.one(scenes.COMPOSITIONS[goal])
     clauses = [f"{subject} {setting}".strip(), settings.medium, composition, time or "", scenes.LIGHT.get(mood, "soft daylight")]
     return Plan(goal, mood, subject, setting, brand.palette, evidence, tuple(clause for clause in clauses if clause))

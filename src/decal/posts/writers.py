@@ -8,7 +8,7 @@ and the rules for prompts, and what does not pass is worded by the grammar inste
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -18,9 +18,10 @@ from decal.errors import AnswerError
 from decal.events import Stop
 from decal.grid import content_words
 from decal.language import Client, Phrase, Prompt, plain_text
-from decal.posts import planning
+from decal.posts import exemplars, planning
 from decal.posts.brands import Brand
 from decal.posts.brands import of as brand_of
+from decal.posts.exemplars import Exemplars
 from decal.posts.fitting import Draft
 from decal.posts.planning import Plan
 from decal.records import Post
@@ -28,6 +29,7 @@ from decal.settings import Detail, PostsSettings
 
 # The sentence of the Adobe Image Prediction notebook (its validation prompt), to the letter.
 SEED_TEMPLATE = "Make a picture to go along with the tweet -> {text} ;; written by {username} on {date} with got {likes} likes"
+NO_EXEMPLARS = Exemplars(frozenset())
 SHOWN_CHARACTERS = 1_000
 MIN_WORDS, MAX_WORDS = 3, 45
 # So many words of a post in a row are no description of a picture.
@@ -72,11 +74,13 @@ class Grammar:
     settings: PostsSettings
     detail: Detail
     brands: Mapping[str, Brand]
+    exemplars: Exemplars = field(default_factory=lambda: NO_EXEMPLARS)
 
     def write(self, posts: Sequence[Post], stop: Stop) -> Iterator[Written]:
         """A draft by rules for each post."""
         for post in posts:
-            plan = planning.plan(post, self.settings, self.detail, self.brand(post))
+            usual = exemplars.setting(self.exemplars.of(post))
+            plan = planning.plan(post, self.settings, self.detail, self.brand(post), usual)
             yield Written(plan, Draft(plan.clauses, self.conditions(post)), "grammar")
 
     def brand(self, post: Post) -> Brand:
@@ -140,7 +144,10 @@ class Model:
     def _ask(self, post: Post) -> str:
         text = " ".join([post.text, *(f"#{tag}" for tag in post.hashtags), *post.emoji])[:SHOWN_CHARACTERS]
         if self.api == "chat":
-            return tidy(self.client.complete(Prompt(SYSTEM, json.dumps({"post": text}, ensure_ascii=False)), _Answer).picture)
+            told: dict[str, object] = {"post": text}
+            if did_well := [plan.prompt for plan in self.grammar.exemplars.of(post)]:
+                told["pictures that did well for this account"] = did_well
+            return tidy(self.client.complete(Prompt(SYSTEM, json.dumps(told, ensure_ascii=False)), _Answer).picture)
         shown = re.sub(r"[\"\\]", "", text)[:300]
         lines = [f'Post: "{said}"\nPicture: {seen}\n' for said, seen in EXAMPLES]
         return self.client.go_on("\n".join([*lines, f'Post: "{shown}"\nPicture:']), lambda more: tidy(plain_text(more)), tokens=40)

@@ -29,6 +29,7 @@ from decal.workflow.finished import Finished, take_in
 from decal.workflow.illustrating import build_posts, get_pictures
 from decal.workflow.learning import learn_posts
 from decal.workflow.meaning import draw_keyword
+from decal.workflow.observing import observe_posts
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
 from decal.workflow.publishing import Target, publish
@@ -81,6 +82,7 @@ __all__ = [
     "learn_posts",
     "look_closer",
     "new",
+    "observe_posts",
     "pick",
     "plan_posts",
     "publish",

@@ -14,16 +14,21 @@ from decal.events import Event, Progress, Stop, Told, stop_if
 from decal.posts import reading, tables
 from decal.presets import public_name
 from decal.project import Project
-from decal.records import Cell, Engagement, Post, PostDrawing, PromptPlan
+from decal.records import Cell, Engagement, Post, PostDrawing, PostVariant, PromptPlan
 from decal.settings import Resolved, Settings, resolve
 from decal.wording import counted, printable
+from decal.workflow import ranking
 from decal.workflow.choice import Choice, chosen, trained
-from decal.workflow.planning import planner_of
+from decal.workflow.planning import exemplars_of, planner_of
+from decal.workflow.ranking import Drawn, Judged
 
 # New posts are looked at one by one, so these are already more than anybody chooses from.
 MAX_POSTS = 500
 POSTS_A_SHEET = 8
 SEEDS_A_POST = 1000
+# Far from those of candidates, so that no picture is held against itself.
+ANCHOR_SEED = 900_000_000
+ANCHORS = 2
 SHOWN_CHARACTERS = 220
 
 
@@ -47,42 +52,60 @@ def draw_posts(at: Project, settings: Settings, choice: Choice, wish: PostWish, 
     Raises DataError where the table has no post that says anything, and StoppedError where `stop` says so; what is drawn by then is kept.
     """
     posts = _read(at, wish)
-    resolved, lora = _drawn_with(at, settings, choice, wish.step)
+    resolved, lora = drawn_with(at, settings, choice, wish.step)
     # Where likes are a condition, new posts are drawn for what is aimed at.
     aims: dict[int, Engagement] = {post.number: settings.posts.aim for post in posts} if lora.step else {}
-    plans = list(planner_of(at, settings).plan(posts, aims, stop, is_training=False))
+    planner = planner_of(at, settings, exemplars_of(at, settings, posts))
+    plans = list(planner.plan(posts, aims, stop, is_training=False))
     planned = [(post, plan) for post, plan in zip(posts, plans, strict=True) if plan.status == "planned"]
     if not planned:
         raise DataError(f"No row of {wish.table} says anything that could be drawn.\nName a table of posts with texts.")
     skipped = f", {counted(len(posts) - len(planned), 'row')} left out that say nothing" if len(planned) < len(posts) else ""
     yield Told(f"{counted(len(planned), 'new post')}{skipped}; {counted(wish.count, 'candidate')} of each with {lora.told}")
     wanted = [
-        (post, plan, number, _cell(plan, wish.seed + SEEDS_A_POST * place + number, lora.step, resolved))
+        (post, plan, number, cell_of(plan, wish.seed + SEEDS_A_POST * place + number, lora.step, resolved))
         for place, (post, plan) in enumerate(planned)
         for number in range(1, wish.count + 1)
     ]
+    # What the base draws for the prompt alone says what was asked for; a candidate is held against that.
+    prompts = {plan.prompt: (post, plan) for post, plan in reversed(planned)}
+    anchors = {
+        prompt: [(post, plan, 0, cell_of(plan, ANCHOR_SEED + turn, 0, resolved)) for turn in range(ANCHORS)]
+        for prompt, (post, plan) in prompts.items()
+    }
     base = public_name(resolved.base.model)
-    there = _there(at, base, lora.sha256)
-    yield from _draw(at, resolved, [one for one in wanted if (_hash(one[0]), one[3]) not in there], lora, stop)
-    found = _there(at, base, lora.sha256)
+    there = drawn_cells(at, base, lora.sha256)
+    every = [*wanted, *(one for cells in anchors.values() for one in cells)]
+    yield from draw_cells(at, resolved, [one for one in every if (hash_of(one[0]), one[3]) not in there], lora, stop)
+    found = drawn_cells(at, base, lora.sha256)
+    places = {prompt: place for place, prompt in enumerate(anchors)}
+    drawn = [Drawn(*one, found[hash_of(one[0]), one[3]], places[one[1].prompt]) for one in wanted if (hash_of(one[0]), one[3]) in found]
+    theirs = [[found[hash_of(one[0]), one[3]] for one in cells if (hash_of(one[0]), one[3]) in found] for cells in anchors.values()]
+    judged: Judged | None = None
+    for event in ranking.judge(at, settings, drawn, theirs):
+        if isinstance(event, Judged):
+            judged = event
+        else:
+            stop_if(stop, "what is drawn is kept, and the same command goes on")
+            yield event
+    assert judged is not None, "judging ends with what was seen"
+    variants = ranking.variants(at, drawn, judged, lora.sha256)
     folder = at.posts / "new" / project.fingerprint(project.sha256(wish.table), wish.count, base, lora.sha256, wish.seed)[:8]
     for first in range(0, len(planned), POSTS_A_SHEET):
         part = planned[first : first + POSTS_A_SHEET]
         numbers = {post.number for post, _ in part}
         cells = [cell for post, _, _, cell in wanted if post.number in numbers]
-        rows = [
-            (
-                _shown(post),
-                _plan_told(plan),
-                [found.get((_hash(post), cell)) for other, _, _, cell in wanted if other.number == post.number],
-            )
-            for post, plan in part
-        ]
+        rows = []
+        for post, plan in part:
+            own = [one for one in variants if (one.post, one.account) == (post.id, post.account)]
+            rows.append((_shown(post), f"{_plan_told(plan)}. {_order_told(own)}", [at.folder / one.file for one in own]))
         title = f"Candidates for posts {first + 1} to {first + len(part)} of {wish.table.name}"
         sheet = sheets.posts_sheet(rows, cells, title=title, base=lora.told)
         yield gallery.write_sheet(folder / f"sheet-{first // POSTS_A_SHEET + 1:02d}.png", sheet, len(cells))
     project.write_lines(folder / "plans.jsonl", [plan for _, plan in planned])
-    yield Told(f"plans and sheets in {folder}")
+    yield Told(judged.told)
+    yield from ranking.write(folder, variants)
+    yield Told(f"sheets, plans.jsonl and variants.csv in {folder}")
 
 
 def _read(at: Project, wish: PostWish) -> list[Post]:
@@ -96,7 +119,7 @@ def _read(at: Project, wish: PostWish) -> list[Post]:
 
 
 @dataclass(frozen=True)
-class _Lora:
+class Worn:
     """What is put on the base: the file of the LoRA, its hash and its step; nothing for the base alone. told: what all that is called."""
 
     file: Path | None
@@ -105,17 +128,19 @@ class _Lora:
     told: str
 
 
-def _drawn_with(at: Project, settings: Settings, choice: Choice, step: int | None) -> tuple[Resolved, _Lora]:
+def drawn_with(at: Project, settings: Settings, choice: Choice, step: int | None) -> tuple[Resolved, Worn]:
+    """With what pictures are drawn: the settings of the run, or the project's where there is none, and the LoRA."""
     if step == 0 or (step is None and not at.runs()):
         resolved = resolve(settings, 1)
-        return resolved, _Lora(None, "", 0, public_name(resolved.base.model))
+        return resolved, Worn(None, "", 0, public_name(resolved.base.model))
     run, resolved, checkpoints = trained(at, settings, choice)
     checkpoint = chosen(run, checkpoints, step).checkpoint
     told = f"{public_name(resolved.base.model)}, {run.name} step {checkpoint.step}"
-    return resolved, _Lora(runs.verified(run, checkpoint), checkpoint.sha256, checkpoint.step, told)
+    return resolved, Worn(runs.verified(run, checkpoint), checkpoint.sha256, checkpoint.step, told)
 
 
-def _cell(plan: PromptPlan, seed: int, step: int, resolved: Resolved) -> Cell:
+def cell_of(plan: PromptPlan, seed: int, step: int, resolved: Resolved) -> Cell:
+    """A picture of a plan, by the base alone where step is 0."""
     # The keyword means nothing to the base alone.
     return Cell(
         prompt=plan.caption if step else plan.prompt,
@@ -130,11 +155,11 @@ def _cell(plan: PromptPlan, seed: int, step: int, resolved: Resolved) -> Cell:
     )
 
 
-def _draw(
+def draw_cells(
     at: Project,
     resolved: Resolved,
     missing: Sequence[tuple[Post, PromptPlan, int, Cell]],
-    lora: "_Lora",
+    lora: "Worn",
     stop: Stop,
 ) -> Iterator[Told | Progress | PostDrawing]:
     """Draw what is missing; each picture's record is appended once its file is whole."""
@@ -160,15 +185,17 @@ def _draw(
         drawn = finite(generate(base, list(owners), adapters=adapters, images={}, batch=resolved.grid.batch))
         for done, picture in enumerate(drawn, start=1):
             post, number = owners[picture.cell]
-            info = grid.png_text(picture.cell, base=public_name(resolved.base.model), lora=named, lora_sha256=tensors)
-            path = at.posts / "drawn" / f"{_hash(post)[:12]}-{number}-{project.fingerprint(_told(picture.cell), lora.sha256)[:8]}.png"
+            worn = (named, tensors) if picture.cell.checkpoint else (None, None)
+            info = grid.png_text(picture.cell, base=public_name(resolved.base.model), lora=worn[0], lora_sha256=worn[1])
+            adapter = lora.sha256 if picture.cell.checkpoint else ""
+            path = at.posts / "drawn" / f"{hash_of(post)[:12]}-{number}-{project.fingerprint(_told(picture.cell), adapter)[:8]}.png"
             project.write_bytes(path, gallery.to_png(Image.fromarray(picture.pixels), info))
             record = PostDrawing(
-                post=_hash(post),
+                post=hash_of(post),
                 number=number,
                 cell=picture.cell,
                 base=public_name(resolved.base.model),
-                adapter=lora.sha256,
+                adapter=adapter,
                 file=path.relative_to(at.folder).as_posix(),
                 sha256=project.sha256(path),
             )
@@ -178,18 +205,20 @@ def _draw(
             stop_if(stop, f"{done} of {counted(len(missing), 'picture')} drawn, the same command draws the rest")
 
 
-def _there(at: Project, base: str, adapter: str) -> dict[tuple[str, Cell], Path]:
-    """The pictures that are drawn and undamaged, by post and cell."""
+def drawn_cells(at: Project, base: str, adapter: str) -> dict[tuple[str, Cell], Path]:
+    """The pictures that are drawn with the base or the adapter and undamaged, by post and cell."""
     found: dict[tuple[str, Cell], Path] = {}
     for one in project.read(at.posts / "drawn.jsonl", PostDrawing):
         path = at.folder / one.file
-        is_ours = re.fullmatch(r"posts/drawn/[0-9a-f]+-\d+-[0-9a-f]+\.png", one.file) and (one.base, one.adapter) == (base, adapter)
-        if is_ours and path.is_file() and project.sha256(path) == one.sha256:
+        is_ours = re.fullmatch(r"posts/drawn/[0-9a-f]+-\d+-[0-9a-f]+\.png", one.file) is not None
+        is_same = (one.base, one.adapter) == (base, adapter if one.cell.checkpoint else "")
+        if is_ours and is_same and path.is_file() and project.sha256(path) == one.sha256:
             found[one.post, one.cell] = path
     return found
 
 
-def _hash(post: Post) -> str:
+def hash_of(post: Post) -> str:
+    """Says whether a post was drawn before."""
     return project.fingerprint(post.original, post.account)
 
 
@@ -200,6 +229,14 @@ def _told(cell: Cell) -> str:
 def _shown(post: Post) -> str:
     text = " ".join(part for part in (post.text, *(f"#{tag}" for tag in post.hashtags)) if part) or " ".join(post.emoji)
     return printable(text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}...")
+
+
+def _order_told(own: Sequence[PostVariant]) -> str:
+    """Why the first is first, and why others are out."""
+    best = [f"1 is best: {one.reason}" for one in own if one.standing == "best"]
+    out = [(one.rank, one.reason.removeprefix("out: ").partition(" (")[0]) for one in own if one.standing == "out"]
+    whys = dict.fromkeys(why for _, why in out)
+    return ". ".join([*best, *(f"Out: {', '.join(str(rank) for rank, other in out if other == why)}, {why}" for why in whys)])
 
 
 def _plan_told(plan: PromptPlan) -> str:

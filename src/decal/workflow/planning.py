@@ -10,8 +10,9 @@ from decal.events import Event, Progress, Stop, Told, stop_if
 from decal.language import Client
 from decal.posts import brands, plans
 from decal.posts.buckets import drawn_bucket
+from decal.posts.exemplars import Exemplars
 from decal.posts.shards import Stage
-from decal.posts.writers import Grammar, Model, Seed, Writer
+from decal.posts.writers import NO_EXEMPLARS, Grammar, Model, Seed, Writer
 from decal.project import Project
 from decal.records import Post, PostPlace, PromptPlan, Shard
 from decal.settings import Settings, resolve, resolve_describe
@@ -59,10 +60,10 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     yield from (Told(line) for line in _examples(at, stage, imported[0]))
 
 
-def planner_of(at: Project, settings: Settings) -> plans.Planner:
-    """What makes plans with these settings and the brand kit of the project."""
+def planner_of(at: Project, settings: Settings, did_well: Exemplars = NO_EXEMPLARS) -> plans.Planner:
+    """What makes plans with these settings and the brand kit of the project. did_well: what did well before, for new posts."""
     describing, resolved = resolve_describe(settings), resolve(settings, 1)
-    grammar = Grammar(settings.posts, describing.detail, brands.read(at.posts / "brands.csv"))
+    grammar = Grammar(settings.posts, describing.detail, brands.read(at.posts / "brands.csv"), did_well)
     writer: Writer = grammar
     if settings.posts.writer == "seed":
         writer = Seed(grammar)
@@ -89,6 +90,20 @@ def plans_of(at: Project, settings: Settings) -> Stage:
     return Stage(
         at.posts / "plans", project.fingerprint(PLANNING, posts, told, guidance, model, project.sha256(kit) if kit.is_file() else None)
     )
+
+
+def exemplars_of(at: Project, settings: Settings, posts: Iterable[Post]) -> Exemplars:
+    """What did well before for the accounts of new posts, as far as their posts are planned."""
+    found = Exemplars(frozenset(post.account.casefold() for post in posts if post.account))
+    if not found.accounts or not (at.posts / "report.json").is_file():
+        return found
+    planned = plans_of(at, settings)
+    for one in rows_of(at):
+        if planned.whole(one.shard, _input(at, one)) is not None:
+            rows = Stage(at.posts / "rows", "").read(one.shard, Post)
+            places = Stage(at.posts / "places", "").read(one.shard, PostPlace)
+            found.add(rows, places, planned.read(one.shard, PromptPlan))
+    return found
 
 
 def rows_of(at: Project) -> list[Shard]:

@@ -1,0 +1,67 @@
+"""What people made of variants that were published, against what was expected of them.
+
+Only variants of one post are compared, because whoever posts, when and with which words is then the same: how often the one that was
+expected to do better did, and how far the one that was shown first lies above the others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from decal.posts.engagement import RESAMPLES, interval
+from decal.records import PostVariant
+from decal.scores.statistic import Mean, Statistic, resampled
+
+Interval = tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """agreement: share of pairs that came in the expected order; chance is a half. lead: of the first in log(1 + likes) above the rest."""
+
+    posts: int
+    variants: int
+    pairs: int
+    agreement: Interval
+    lead: Interval
+
+    def lines(self) -> list[str]:
+        """As sentences."""
+        told = [f"{self.variants:,} variants of {self.posts:,} posts were observed, {self.pairs:,} pairs of one post"]
+        for name, (value, low, high), zero in (("agreement", self.agreement, 0.5), ("lead", self.lead, 0.0)):
+            if value is None or low is None or high is None:
+                told.append(f"  {name}: cannot be told yet")
+                continue
+            sure = "surely better" if low > zero else "surely worse" if high < zero else "cannot be told from chance"
+            what = "pairs in the expected order" if name == "agreement" else "the first above the others, in log(1 + likes)"
+            told.append(f"  {what}: {value:.2f} (95 %: {low:.2f} to {high:.2f}), {sure}")
+        return told
+
+
+def score(variants: Sequence[PostVariant], likes: Mapping[str, int]) -> Observed:
+    """Expected against observed. likes: by variant."""
+    groups: dict[tuple[str, str], list[PostVariant]] = {}
+    for one in variants:
+        if one.variant in likes:
+            groups.setdefault((one.account, one.post), []).append(one)
+    rows = []
+    for group in groups.values():
+        gained = {one.variant: float(np.log1p(likes[one.variant])) for one in group}
+        pairs = [(one, other) for one, other in combinations(group, 2) if gained[one.variant] != gained[other.variant]]
+        # A rank of 1 is the best, so the smaller one should have gained more.
+        right = sum((one.rank < other.rank) == (gained[one.variant] > gained[other.variant]) for one, other in pairs)
+        first = min(group, key=lambda one: one.rank)
+        others = [gained[one.variant] for one in group if one is not first]
+        rows.append((right, len(pairs), gained[first.variant] - float(np.mean(others)) if others else 0.0, float(bool(others))))
+    table = np.array(rows, np.float64).reshape(-1, 4)
+    weights = resampled({"prompts": (len(table),)}, RESAMPLES, np.random.default_rng(0))
+
+    def told(total: int, count: int) -> Interval:
+        if (table[:, count] > 0).sum() < 2:
+            return None, None, None
+        return interval(Statistic((Mean(table[:, total], table[:, count], ("prompts",)),)), weights, 0.95)
+
+    size = sum(len(group) for group in groups.values())
+    return Observed(len(groups), size, int(table[:, 1].sum()), told(0, 1), told(2, 3))
