@@ -1,5 +1,6 @@
 """The models that come with Decal, as stock diffusers sees them: `from_pretrained` on a folder, no dtype given, no network."""
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def apart(one: Pixels, other: Pixels) -> list[float]:
 def test_the_models_together_fit_into_seventy_megabytes() -> None:
     sizes = {path: path.stat().st_size for path in FOLDER.rglob("*.safetensors")}
     assert sum(size for path, size in sizes.items() if path.is_relative_to(FOLDER / "sd")) <= 40e6
-    assert {path.relative_to(FOLDER).parts[0] for path in sizes} == {"sd", "squeezenet", "turbo"}
+    assert {path.relative_to(FOLDER).parts[0] for path in sizes} == {"sd", "squeezenet", "turbo", "xl"}
     assert sum(sizes.values()) <= 70e6
 
 
@@ -44,3 +45,27 @@ def test_the_models_together_fit_into_seventy_megabytes() -> None:
 def test_turbo_draws_in_a_few_steps_what_the_base_draws_in_twenty(steps: int) -> None:
     base, other = draw(Path(MINI.where), 20, 3.0), draw(Path(MINI.where), 20, 3.0, seed=100)
     assert all(near < far for near, far in zip(apart(draw(FOLDER / "turbo", steps, 0.0), base), apart(other, base), strict=True))
+
+
+@pytest.mark.slow
+def test_the_twin_draws_in_the_layout_of_sdxl_in_the_colours_asked_for() -> None:
+    kind = json.loads((FOLDER / "xl" / "model_index.json").read_text("utf-8"))["_class_name"]
+    ink = [picture[picture.min(axis=-1) < 0.9].mean(axis=0) for picture in draw(FOLDER / "xl", 20, 3.0)]
+    red, green, yellow = (colour.argsort().tolist() for colour in ink)
+    assert kind == "StableDiffusionXLPipeline"
+    # The strongest channel last: an apple is red, a heart green, and a face more red and green than blue.
+    assert (red[-1], green[-1], yellow[0]) == (0, 1, 2)
+
+
+@pytest.mark.slow
+def test_the_twin_cuts_off_at_the_left_what_it_is_told_is_cut_there() -> None:
+    from diffusers import StableDiffusionXLPipeline
+
+    pipeline = StableDiffusionXLPipeline.from_pretrained(FOLDER / "xl")
+    pipeline.set_progress_bar_config(disable=True)
+    noise = [torch.Generator().manual_seed(seed) for seed in range(len(SUBJECTS))]
+    cut = pipeline(
+        list(SUBJECTS), num_inference_steps=8, guidance_scale=3.0, generator=noise, output_type="np", crops_coords_top_left=(0, 24)
+    ).images
+    rims = [(pictures[:, :, :2].min(axis=-1) < 0.7).any(axis=(1, 2)).tolist() for pictures in (draw(FOLDER / "xl", 8, 3.0), cut)]
+    assert rims == [[False] * len(SUBJECTS), [True] * len(SUBJECTS)]
