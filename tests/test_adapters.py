@@ -197,7 +197,7 @@ def trained(tiny: Path, tmp_path: Path, targets: str, alpha: float) -> tuple[Sta
     """A base with a LoRA as training leaves it, and its portable file."""
     base = base_of(tiny)
     taught_factors = taught(base, settings_of(targets, 4, alpha))
-    lora.save(tmp_path / "lora.safetensors", dict(taught_factors), rank=4, alpha=alpha, about={})
+    lora.save(tmp_path / "lora.safetensors", dict(taught_factors), scale=alpha / 4, names=(), about={})
     return base, tmp_path / "lora.safetensors"
 
 

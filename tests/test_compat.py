@@ -179,6 +179,14 @@ def effect(told: tuple[Plan, tuple[str, ...]]) -> object:
     return (settings, plan.notes, problems, plan.source, plan.caption_column, plan.limit, plan.output, plan.revision, read_later)
 
 
+def test_text_encoders_learn_at_the_one_rate_of_the_script() -> None:
+    plan, problems = planned(
+        "accelerate launch train_text_to_image_lora_sdxl.py --pretrained_model_name_or_path=sdxl --dataset_name=a/b --train_text_encoder"
+    )
+    train = plan.settings(10, keyword="", has_cuda=False)["train"]
+    assert (problems, train["text_learning_rate"]) == ((), train["learning_rate"])
+
+
 @pytest.mark.parametrize(
     ("word", "told"),
     [

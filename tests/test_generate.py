@@ -29,7 +29,7 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lora") / "lora.safetensors"
     factors = lora.attach(base_of(tiny), resolve(parse({"train": {"rank": 4, "targets": "all"}}), 1).train)
     generator = torch.Generator().manual_seed(0)
-    lora.save(path, {name: torch.randn(f.shape, generator=generator) * 0.1 for name, f in factors.items()}, rank=4, alpha=4, about={})
+    lora.save(path, {name: torch.randn(f.shape, generator=generator) * 0.1 for name, f in factors.items()}, scale=1.0, names=(), about={})
     return path
 
 
@@ -106,7 +106,7 @@ def test_an_adapter_in_training_draws_what_its_file_will(tiny: Path, tmp_path: P
             factor.add_(0.02)
     cell = cell_of("a cat", checkpoint=7)
     live = next(iter(generate_live(base, [cell], batch=1))).pixels.astype(int)
-    lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=8, about={})
+    lora.save(tmp_path / "lora.safetensors", dict(factors), scale=2.0, names=(), about={})
     assert np.abs(live - drawn(base_of(tiny), [cell], tmp_path / "lora.safetensors")[cell]).max() <= 1
 
 
@@ -128,7 +128,7 @@ def test_pictures_before_a_save_and_after_a_reload_are_equal(alpha: float, targe
     with torch.no_grad():
         for factor in factors.values():
             factor.add_(0.02)
-    lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=alpha, about={})
+    lora.save(tmp_path / "lora.safetensors", dict(factors), scale=alpha / 4, names=(), about={})
     pictures = []
     for unet in (base.denoiser, None):
         pipeline = StableDiffusionPipeline.from_pretrained(tiny, safety_checker=None, **({} if unet is None else {"unet": unet}))

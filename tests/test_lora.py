@@ -63,7 +63,7 @@ def test_stock_diffusers_reloads_at_the_right_strength(targets: str, alpha: floa
     plain = output(base.denoiser)
     factors = taught(base, settings_of(targets, 4, alpha))
     wanted = output(base.denoiser)
-    lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=alpha, about={})
+    lora.save(tmp_path / "lora.safetensors", dict(factors), scale=alpha / 4, names=(), about={})
     if not has_metadata:
         save_file(load_file(tmp_path / "lora.safetensors"), tmp_path / "lora.safetensors")
     pipeline = StableDiffusionPipeline.from_pretrained(tiny, safety_checker=None)
@@ -77,14 +77,14 @@ def test_an_adapter_put_on_is_the_adapter_trained(alpha: float, tiny: Path, tmp_
     base = base_of(tiny)
     factors = taught(base, settings_of("all", 4, alpha))
     wanted = output(base.denoiser)
-    lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=alpha, about={})
+    lora.save(tmp_path / "lora.safetensors", dict(factors), scale=alpha / 4, names=(), about={})
     other = base_of(tiny)
     Swapper(other.parts).put_on(read(tmp_path / "lora.safetensors", other.parts), 1.0)
     assert (output(other.denoiser) - wanted).abs().max() <= 1e-5
 
 
 def test_taking_an_adapter_off_gives_the_base_back_exactly(tiny: Path, tmp_path: Path) -> None:
-    lora.save(tmp_path / "lora.safetensors", dict(taught(base_of(tiny), settings_of("all", 4, 4))), rank=4, alpha=4, about={})
+    lora.save(tmp_path / "lora.safetensors", dict(taught(base_of(tiny), settings_of("all", 4, 4))), scale=1.0, names=(), about={})
     base = base_of(tiny)
     before = output(base.denoiser)
     swapper = Swapper(base.parts)
@@ -95,7 +95,7 @@ def test_taking_an_adapter_off_gives_the_base_back_exactly(tiny: Path, tmp_path:
 
 def test_the_header_says_rank_for_alpha(tiny: Path, tmp_path: Path) -> None:
     factors = lora.attach(base_of(tiny), settings_of("attention", 4, 16))
-    lora.save(tmp_path / "lora.safetensors", dict(factors), rank=4, alpha=16, about={"decal.base": "tiny"})
+    lora.save(tmp_path / "lora.safetensors", dict(factors), scale=4.0, names=(), about={"decal.base": "tiny"})
     with safe_open(tmp_path / "lora.safetensors", framework="pt") as file:
         header = file.metadata()
     told = json.loads(header["lora_adapter_metadata"])
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_one_sentence(content: bytes, tmp_path: Path) -> None:
 
 def test_a_truncated_file_is_one_sentence(tiny: Path, tmp_path: Path) -> None:
     path = tmp_path / "lora.safetensors"
-    lora.save(path, dict(lora.attach(base_of(tiny), settings_of("attention", 4, 4))), rank=4, alpha=4, about={})
+    lora.save(path, dict(lora.attach(base_of(tiny), settings_of("attention", 4, 4))), scale=1.0, names=(), about={})
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(AdapterError, match="missing or damaged"):
         lora.load(path)

@@ -57,6 +57,17 @@ def test_the_same_run_gives_the_same_bytes() -> None:
     assert json.loads(once)["nbformat"] == 4
 
 
+def test_a_kind_that_diffusers_does_not_read_is_put_on_by_decal() -> None:
+    told = subject("zorb")
+    settings = told.about.settings
+    settings = settings.model_copy(update={"train": settings.train.model_copy(update={"algorithm": "lokr"})})
+    cells = notebooks.inference(replace(told, about=told.about.model_copy(update={"settings": settings})))
+    source = "\n".join(cell.source for cell in cells if cell.kind == "code")
+    ast.parse(source)
+    assert source.count("swapper.put_on(adapter") == 2
+    assert "load_lora_weights" not in source
+
+
 def test_the_verdict_stands_in_the_notebook_as_a_sentence_and_a_table(tmp_path: Path) -> None:
     _, run = begun(tmp_path, {f"{number}.png": f"zorb sticker of thing {number}" for number in range(8)})
     train(run, TIE)

@@ -45,7 +45,7 @@ def taught(folder: Path, path: Path, *, targets: str = "attention", alpha: float
     factors = lora.attach(base_of(folder), settings)
     generator = torch.Generator().manual_seed(0)
     filled = {name: torch.randn(factor.shape, generator=generator) * 0.1 for name, factor in factors.items()}
-    lora.save(path, filled, rank=4, alpha=alpha, about={})
+    lora.save(path, filled, scale=alpha / 4, names=(), about={})
     return path
 
 

@@ -90,7 +90,7 @@ class Examples:
         """The pictures and captions of these samples, flipped and without caption where they say so; all must have one shape."""
         indexes = [sample.index for sample in samples]
         flips = [int(sample.is_flipped) for sample in samples]
-        places = [self._caption["" if sample.is_blind else self._drawn(sample)] for sample in samples]
+        places = [self._caption[caption] for caption in self.captions(samples)]
         if self._held is None:
             latents, mask = self._stack(indexes)
             rows = to_device(torch.tensor([list(range(len(samples))), flips, indexes]), self._device)
@@ -106,6 +106,10 @@ class Examples:
         latents = latents[rows[0], rows[1]]  # [B, 2, C, h, w]
         mask = torch.where(rows[1].bool()[:, None, None, None], mask.flip(-1), mask)
         return Batch(latents[:, 0].float(), latents[:, 1].float(), mask, conditioning)
+
+    def captions(self, samples: Sequence[Sample]) -> list[str]:
+        """The caption that each sample is shown with."""
+        return ["" if sample.is_blind else self._drawn(sample) for sample in samples]
 
     def _drawn(self, sample: Sample) -> str:
         captions = self.records[sample.index].captions

@@ -106,7 +106,8 @@ def _draw_all(
             chunk = waiting[first : first + batch]
             new = sorted({text for cell in chunk for text in (cell.prompt, cell.negative)} - texts.keys())
             if new:
-                encoded = base.encode_prompts(new)
+                with torch.no_grad():
+                    encoded = base.encode_prompts(new)
                 texts |= {text: {name: rows[place] for name, rows in encoded.items()} for place, text in enumerate(new)}
             pixels = base.decode(_denoise(base, chunk, texts, images))
             is_finite = pixels.isfinite().flatten(1).all(dim=1).tolist()

@@ -1,55 +1,74 @@
-"""Attach, save and load the LoRA that is trained; the only user of peft.
+"""Attach, save and load the adapter that is trained: LoRA, DoRA, LoHa or LoKr; the only user of peft.
 
-Two forms of the same LoRA. The raw factors are what training goes on with. The portable file is for everybody: the scale alpha / rank is
+Two forms of the same adapter. The raw factors are what training goes on with. The portable file is for everybody: the scale alpha / rank is
 folded into `lora_B` and alpha equals the rank, so that a reader which ignores the metadata still gets the right strength. Keys are those of
-peft, unconverted, because diffusers' own converter mixes two styles once convolutions are targets, and then drops layers on reload.
+peft, unconverted, because diffusers' own converter mixes two styles once convolutions are targets, and then drops layers on reload. LoHa
+and LoKr, for which diffusers has no form, are written as LyCORIS does, which A1111 and ComfyUI read.
 """
 
 import hashlib
-import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from peft import LoraConfig
+from peft import LoHaConfig, LoKrConfig, LoraConfig, PeftConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
 from decal import adapters
-from decal.adapters import Adapter
+from decal.adapters import Adapter, Layer, Role
 from decal.bases import Base
 from decal.batches import seed_for
-from decal.errors import AdapterError
+from decal.errors import AdapterError, SettingsError
 from decal.settings import ResolvedTrain
 
 PORTABLE_FILE = "pytorch_lora_weights.safetensors"
 Factors = dict[str, Tensor]
-"""Layer name + `.lora_A.weight` [r, in, ...] or `.lora_B.weight` [out, r, ...] -> tensor."""
+"""Layer name + what it is, such as `.lora_A.weight` [r, in, ...] or `.hada_w1_a` [out, r], -> tensor.
+
+Layers of the denoiser stand without its name, those of text encoders with theirs: `text_encoder.encoder...`.
+"""
 
 
 def attach(base: Base, settings: ResolvedTrain, start: Path | None = None) -> dict[str, nn.Parameter]:
-    """Put a new LoRA on the denoiser and give its factors by name, float32; the first output is unchanged because every B is 0.
+    """Put a new adapter on what is trained and give its factors by name, float32; the first output is unchanged because one factor is 0.
 
     start: the factors that training begins with, whose layers stand for the targets `imported`; `begin_with` puts them in.
+    Raises SettingsError where `train.ranks` names what no layer is called.
     """
-    names = layers_of(load(start)) if settings.targets == "imported" and start else None
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        use_rslora=settings.rank_stabilised,
-        target_modules=names or base.targets("all" if settings.targets == "imported" else settings.targets),
-        init_lora_weights=True,
-    )
-    denoiser = cast(Any, base.denoiser)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_for(settings.seed, "lora"))
-        denoiser.add_adapter(config)
+    which = "all" if settings.targets == "imported" else settings.targets
+    names = layers_of(load(start)) if settings.targets == "imported" and start else base.targets(which)
+    trained = {"unet": (base.denoiser, names)}
+    if settings.text_learning_rate is not None:
+        trained |= {part: (module, base.text_targets(which)) for part, module in base.parts.items() if part != "unet"}
+    ranks = _ranks(trained, settings)
     factors = {}
-    for name, parameter in denoiser.named_parameters():
-        if ".lora_" in name:
-            parameter.data = parameter.data.float()
-            factors[name.replace(".default.", ".")] = parameter
+    for part, (module, targets) in trained.items():
+        if settings.ranks and part not in ranks:
+            continue
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_for(settings.seed, "lora", *([] if part == "unet" else [part])))
+            inject_adapter_in_model(_config(settings, targets, ranks.get(part, {})), module)
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+                name = name.replace(".default.", ".").removesuffix(".default")
+                factors[name if part == "unet" else f"{part}.{name}"] = parameter
     return dict(sorted(factors.items()))
+
+
+def groups(factors: Mapping[str, nn.Parameter], settings: ResolvedTrain) -> list[Any]:
+    """The factors as an optimizer takes them: a list, or two groups where text encoders have a rate of their own.
+
+    `share` in a group is its rate, of that of the denoiser.
+    """
+    if settings.text_learning_rate is None:
+        return list(factors.values())
+    share = settings.text_learning_rate / settings.learning_rate
+    of_text = {name: factor for name, factor in factors.items() if _part(name) != "unet"}
+    rest = [factor for name, factor in factors.items() if name not in of_text]
+    return [{"params": rest, "share": 1.0}, {"params": list(of_text.values()), "share": share, "lr": settings.text_learning_rate}]
 
 
 @torch.no_grad()
@@ -62,6 +81,11 @@ def begin_with(start: Path, factors: dict[str, nn.Parameter], scale: float) -> N
 def layers_of(factors: Factors) -> list[str]:
     """The layers that have factors, in order."""
     return sorted({name.partition(".lora_")[0] for name in factors})
+
+
+def names_of(denoiser: nn.Module) -> list[str]:
+    """The layers of a denoiser, whether an adapter is attached to it or not."""
+    return sorted({name.removesuffix(".base_layer") for name in adapters.layers(denoiser) if ".lora_" not in name})
 
 
 def trainable(adapter: Adapter, denoiser: nn.Module) -> tuple[Factors, int, int]:
@@ -104,20 +128,23 @@ def fingerprint(factors: Mapping[str, Tensor]) -> str:
     return hashes.hexdigest()
 
 
-def save(path: Path, factors: dict[str, Tensor], *, rank: int, alpha: float, about: dict[str, str]) -> None:
+def save(path: Path, factors: Mapping[str, Tensor], *, scale: float, names: Iterable[str], about: dict[str, str]) -> None:
     """Write the portable file.
 
-    about: further header entries, text only; nothing that changes from one identical training to the next belongs there.
+    scale: on the product of the factors. names: of the denoiser's layers, as `names_of` gives them. about: further header entries, text
+    only; nothing that changes from one identical training to the next belongs there.
     """
-    scale = alpha / rank
-    tensors = {}
+    found: dict[str, dict[Role, Tensor]] = {}
     for name, tensor in factors.items():
-        folded = tensor.detach().float() * scale if ".lora_B." in name else tensor.detach().float()
-        tensors[f"unet.{name}"] = folded.cpu().contiguous()
-    layers = layers_of(dict(factors))
-    # diffusers reads this entry; alpha is the rank because the scale is already in the weights.
-    metadata = {"unet.r": rank, "unet.lora_alpha": rank, "unet.target_modules": layers}
-    path.write_bytes(adapters.to_bytes(tensors, {"lora_adapter_metadata": json.dumps(metadata, sort_keys=True), **about}))
+        place, role = adapters.split(name)
+        assert role is not None, f"peft calls a factor {name}"
+        found.setdefault(place if _part(place) != "unet" else f"unet.{place}", {})[role] = tensor
+    adapter = Adapter({place: Layer(tensors, scale) for place, tensors in found.items()}, about)
+    if set(adapter.kinds) <= {"LoRA", "DoRA"}:
+        data = adapters.to_bytes(*adapters.peft_form(adapter, about))
+    else:
+        data = adapters.write(adapter, "kohya", names=names, about=about).data
+    path.write_bytes(data)
 
 
 def load(path: Path) -> Factors:
@@ -128,3 +155,55 @@ def load(path: Path) -> Factors:
     if unknown:
         raise AdapterError(f"{path} is not a LoRA in the form of diffusers and peft (it holds {unknown[:1]}).\nName one that Decal wrote.")
     return factors
+
+
+def _config(settings: ResolvedTrain, targets: list[str], ranks: dict[str, int]) -> PeftConfig:
+    """What peft is told. ranks: of each layer by name, where they are not all the same.
+
+    Sources: Hu et al. 2021, arXiv:2106.09685 (LoRA); Liu et al. 2024, arXiv:2402.09353 (DoRA); Hyeon-Woo et al. 2021, arXiv:2108.06098
+    (LoHa); Yeh et al. 2023, arXiv:2309.14859 (LoKr).
+    """
+    some: dict[str, Any] = {"r": settings.rank, "target_modules": sorted(ranks) or targets}
+    if ranks:
+        some["rank_pattern"] = {re.escape(name): rank for name, rank in ranks.items()}
+        some["alpha_pattern"] = {re.escape(name): settings.scale * rank for name, rank in ranks.items()}
+    match settings.algorithm:
+        case "loha":
+            return LoHaConfig(alpha=settings.scale * settings.rank, **some)
+        case "lokr":
+            return LoKrConfig(alpha=settings.scale * settings.rank, **some)
+        case "lora" | "dora":
+            some |= {"use_rslora": settings.rank_stabilised and not ranks, "use_dora": settings.algorithm == "dora"}
+            return LoraConfig(lora_alpha=settings.alpha, **some)
+
+
+def _ranks(trained: dict[str, tuple[nn.Module, list[str]]], settings: ResolvedTrain) -> dict[str, dict[str, int]]:
+    """The rank of each layer that is trained, by part; empty where all have one."""
+    if not settings.ranks:
+        return {}
+    found: dict[str, dict[str, int]] = {}
+    unused = set(settings.ranks)
+    for part, (module, targets) in trained.items():
+        for name in adapters.layers(module):
+            if name.endswith(tuple(f".{end}" for end in targets)) or name in targets:
+                fitting = [words for words in settings.ranks if f".{words}." in f".{part}.{name}."]
+                unused -= set(fitting)
+                # What says most of a layer counts.
+                rank = settings.ranks[max(fitting, key=len)] if fitting else settings.rank
+                if rank:
+                    found.setdefault(part, {})[name] = rank
+    if unused:
+        raise SettingsError(
+            f"train.ranks names {', '.join(sorted(unused))}, and no layer that is trained is called so.\n"
+            "Parts of names are attn1, attn2, ff, to_q, resnets, down_blocks, up_blocks.1, text_encoder; "
+            'layers besides attention need train.targets = "all", and text encoders train.text_learning_rate.'
+        )
+    if not found:
+        raise SettingsError("train.ranks is 0 for every layer, so nothing would be trained.\nRaise one of them, or leave ranks out.")
+    return found
+
+
+def _part(name: str) -> str:
+    """The part of a base that a layer or factor belongs to."""
+    first = name.partition(".")[0]
+    return first if first.startswith("text_encoder") else "unet"

@@ -21,9 +21,10 @@ from decal.settings import ResolvedTrain
 EMA_BEGINS = 10
 
 
-def make(settings: ResolvedTrain, parameters: list[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
+def make(settings: ResolvedTrain, parameters: list[Any], device: torch.device) -> torch.optim.Optimizer:
     """The optimizer that `train.optimizer` names. Raises SettingsError where its package or its device is missing.
 
+    parameters: or groups of them, as torch takes them.
     Sources: Loshchilov and Hutter 2019, arXiv:1711.05101 (AdamW); Dettmers et al. 2022, arXiv:2110.02861 (8 bit); Mishchenko and Defazio
     2024, arXiv:2306.06101 (Prodigy); Defazio et al. 2024, arXiv:2405.15682 (schedule-free); Shazeer and Stern 2018, arXiv:1804.04235.
     """

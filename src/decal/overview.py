@@ -28,12 +28,16 @@ def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str
     """What a training is about to do, with what."""
     train = resolved.train
     kept = f"{counts['holdout']} held out" if counts["holdout"] else "none held out, so there is no held-out loss"
+    kind = f"{train.algorithm}, " if train.algorithm != "lora" else ""
+    of_text = ""
+    if train.text_learning_rate is not None:
+        of_text = f"\n  text encoders learn at {train.text_learning_rate:g}, so captions are encoded in every step and not once"
     begin = f"going on from step {reached}" if reached else "from the beginning"
     return (
         f"{run.folder}: {counted(train.steps, 'step')} of {train.batch * train.accumulation} on {counted(counts['train'], 'picture')}, "
         f"{kept}; {begin}\n"
-        f"  base {resolved.base.model}, {resolved.data.resolution} px, rank {train.rank}, alpha {train.alpha:g}, targets {train.targets}, "
-        f"learning rate {train.learning_rate:g} {train.schedule}, {where}"
+        f"  base {resolved.base.model}, {resolved.data.resolution} px, {kind}rank {train.rank}, alpha {train.alpha:g}, "
+        f"targets {train.targets}, learning rate {train.learning_rate:g} {train.schedule}, {where}{of_text}"
     )
 
 

@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("decal", "torch", "diffusers", "transformers", "peft", "accelerate", "pillow")
 
 
+FIXED = ("base.model:", "train.rank:", "train.ranks:", "train.targets:", "train.algorithm:")
+"""Beginnings of what `changed` says of settings that the saved weights are made of."""
+
+
 class About(Line):
     """`run.json`: what a run was begun with.
 
@@ -93,8 +97,10 @@ def fixed_by(start: Start, settings: Settings) -> Settings:
         for key, given, its in (("rank", train.rank, start.rank), ("targets", train.targets, start.targets))
         if given not in (None, its)
     ]
+    if train.algorithm != "lora" or train.ranks:
+        wrong.append(f'train.algorithm is "{train.algorithm}", train.ranks {train.ranks}, {start.file} is a plain LoRA of one rank')
     if wrong:
-        raise SettingsError(f"An imported LoRA fixes rank and targets: {'; '.join(wrong)}.\nLeave them out of the settings.")
+        raise SettingsError(f"An imported LoRA fixes rank, targets and kind: {'; '.join(wrong)}.\nLeave them out of the settings.")
     return settings.model_copy(update={"train": train.model_copy(update={"rank": start.rank, "targets": start.targets})})
 
 
@@ -121,13 +127,13 @@ def require_same(run: Run, settings: Resolved, records: Sequence[Record], *, acc
     """Make sure that a run goes on as it was begun; writes nothing.
 
     Raises ChangedError that names every setting that differs, unless the changes are accepted, and always for one that can never change:
-    the base, the rank and the targets are what the saved weights are made of.
+    the base, the ranks, the targets and the kind are what the saved weights are made of.
     """
     before = about(run)
-    fixed = [one for one in changed(before.settings, settings) if one.startswith(("base.model:", "train.rank:", "train.targets:"))]
+    fixed = [one for one in changed(before.settings, settings) if one.startswith(FIXED)]
     if fixed:
         raise ChangedError(
-            f"{run.folder}: this run cannot go on with another base, rank or targets.\n  "
+            f"{run.folder}: this run cannot go on with another base, rank, kind or targets.\n  "
             + "\n  ".join(fixed)
             + "\nBegin another run with --new-run, or put the old ones back."
         )

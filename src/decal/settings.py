@@ -34,6 +34,11 @@ PEER_NAMES = {
     "lr_scheduler_num_cycles": "restarts",
     "optimizer_type": "optimizer",
     "use_rslora": "rank_stabilised",
+    "use_dora": "algorithm",
+    "text_encoder_lr": "text_learning_rate",
+    "train_text_encoder": "text_learning_rate",
+    "rank_pattern": "ranks",
+    "conv_dim": "ranks",
     "ema": "ema_decay",
     "multires_noise_iterations": "pyramid_noise_levels",
     "multires_noise_discount": "pyramid_noise_discount",
@@ -69,6 +74,7 @@ Guidance = Annotated[float, Field(ge=0, le=50)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Sampler = Literal["ddim", "euler", "dpm++"]
 Optimizer = Literal["adamw", "adamw_8bit", "adafactor", "prodigy", "schedule_free"]
+Algorithm = Literal["lora", "dora", "loha", "lokr"]
 Timesteps = Literal["uniform", "stratified", "logit_normal"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Detail = Literal["plain", "rich"]
@@ -218,7 +224,17 @@ class TrainSettings(Section):
     )
     batch: int | None = Field(None, ge=1, le=4096, description="Pictures a forward pass.")
     accumulation: int = Field(1, ge=1, description="Forward passes whose gradients are added up to one step.")
+    algorithm: Algorithm = Field(
+        "lora",
+        description="lora; dora (directions and lengths apart, nearer to full training, slower); loha and lokr (products that reach a "
+        "higher rank with as many numbers; for A1111 and ComfyUI, diffusers does not read them).",
+    )
     rank: int | None = Field(None, ge=1, le=1024, description="Rank of the LoRA: its size and its freedom.")
+    ranks: dict[str, Annotated[int, Field(ge=0, le=1024)]] = Field(
+        {},
+        description="Other ranks by parts of layers' names, such as { attn1 = 4, resnets = 8, text_encoder = 4 }; the longest that fits "
+        "counts, 0 leaves layers out; all are scaled alike.",
+    )
     alpha: float | None = Field(None, gt=0, description="The LoRA is scaled by alpha / rank; left out, alpha is the rank.")
     targets: Targets | None = Field(
         None,
@@ -235,6 +251,13 @@ class TrainSettings(Section):
     )
     learning_rate: float | None = Field(
         None, gt=0, le=1, description="Peak learning rate; prodigy multiplies its own by it and wants 1, which is its default."
+    )
+    text_learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Train the text encoders as well, at this peak rate, such as half the other; for words that mean nothing yet. Captions "
+        "are then encoded in every step. Left out, they stay as they are.",
     )
     schedule: Schedule | None = Field(
         None, description="How the learning rate goes on after the warm-up; left out, cosine, or constant for schedule_free."
@@ -396,6 +419,11 @@ def _impossible(train: TrainSettings) -> list[str]:
             f'train.learning_rate = {train.learning_rate:g} would keep train.optimizer = "prodigy" from learning, since it multiplies the '
             "rate that prodigy finds. Leave it out, or write 1.0."
         )
+    if train.optimizer == "prodigy" and train.text_learning_rate not in (None, train.learning_rate or 1.0):
+        problems.append(
+            f'train.text_learning_rate = {train.text_learning_rate:g}: train.optimizer = "prodigy" finds one rate for all. '
+            f"Write {train.learning_rate or 1.0:g}, or take another optimizer."
+        )
     if train.min_snr_gamma is not None and train.debiased:
         problems.append("train.min_snr_gamma and train.debiased are two weightings of the same timesteps. Keep one.")
     if train.timestep_mean and train.timesteps != "logit_normal":
@@ -406,6 +434,23 @@ def _impossible(train: TrainSettings) -> list[str]:
         problems.append(f'{" and ".join(moved)} belong to other optimizers than train.optimizer = "adafactor". Leave them out.')
     if train.restarts > 1 and train.schedule != "cosine_with_restarts":
         problems.append('train.restarts belongs to train.schedule = "cosine_with_restarts". Write that, or leave restarts out.')
+    return problems + _impossible_kinds(train)
+
+
+def _impossible_kinds(train: TrainSettings) -> list[str]:
+    """Settings of what is trained that cannot work together."""
+    problems = []
+    if train.algorithm in ("loha", "lokr") and train.rank_stabilised:
+        problems.append(f'train.rank_stabilised belongs to lora and dora, and train.algorithm is "{train.algorithm}". Leave it out.')
+    if train.targets == "imported" and (train.algorithm != "lora" or train.ranks):
+        problems.append('train.targets = "imported" goes on with a plain LoRA of one rank. Leave train.algorithm and train.ranks out.')
+    if train.text_learning_rate is not None and train.algorithm == "dora":
+        problems.append(
+            'train.text_learning_rate and train.algorithm = "dora" cannot go together, because diffusers leaves the DoRA of text encoders '
+            'out. Take "lora", or leave the rate out.'
+        )
+    if train.text_learning_rate is not None and train.ranks.get("text_encoder") == 0:
+        problems.append("train.text_learning_rate and text_encoder = 0 in train.ranks contradict each other. Keep one.")
     return problems
 
 
@@ -684,6 +729,8 @@ def written(value: object) -> str:
     """A value as TOML writes it; lists and strings as JSON, which TOML reads alike."""
     if isinstance(value, tuple | list):
         return "[" + ", ".join(written(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{written(str(key))} = {written(item)}" for key, item in value.items()) + "}"
     if isinstance(value, bool | str):
         return json.dumps(value, ensure_ascii=False)
     return repr(value)

@@ -24,7 +24,8 @@ class State:
     """A training between two steps.
 
     step: the last one done. unfit: skipped steps in a row. tensors: `factor/NAME`, `ema/NAME`, and what the optimizer keeps of a factor,
-    such as `exp_avg/NAME`. numbers: what it keeps of a factor as plain numbers. group: what it keeps of all of them. optimizer: its class.
+    such as `exp_avg/NAME`. numbers: what it keeps of a factor as plain numbers. groups: what it keeps of all factors of each group.
+    optimizer: its class.
     """
 
     step: int
@@ -32,7 +33,7 @@ class State:
     tensors: dict[str, Tensor]
     scaler: dict[str, float | int]
     numbers: dict[str, dict[str, Number]] = field(default_factory=dict)
-    group: dict[str, Number] = field(default_factory=dict)
+    groups: list[dict[str, Number]] = field(default_factory=list)
     optimizer: str = "AdamW"
 
 
@@ -54,10 +55,11 @@ def take(
             else:
                 numbers.setdefault(name, {})[key] = value
     copies = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    group: dict[str, Number] = {
-        key: value for key, value in optimizer.param_groups[0].items() if isinstance(value, float | int | bool) and key != "lr"
-    }
-    return State(step, unfit, copies, scaler, numbers, group, type(optimizer).__name__)
+    groups: list[dict[str, Number]] = [
+        {key: value for key, value in group.items() if isinstance(value, float | int | bool) and key != "lr"}
+        for group in optimizer.param_groups
+    ]
+    return State(step, unfit, copies, scaler, numbers, groups, type(optimizer).__name__)
 
 
 def restore(state: State, factors: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, ema: dict[str, Tensor]) -> None:
@@ -68,7 +70,8 @@ def restore(state: State, factors: dict[str, nn.Parameter], optimizer: torch.opt
     has_ema = any(name.startswith("ema/") for name in state.tensors)
     if state.optimizer != type(optimizer).__name__ or has_ema != bool(ema):
         raise ProjectError("The saved training has another optimizer or EMA than these settings give.\nBegin anew with --new-run.")
-    optimizer.param_groups[0].update(state.group)
+    for group, saved_group in zip(optimizer.param_groups, state.groups, strict=False):
+        group.update(saved_group)
     with torch.no_grad():
         for key, tensor in state.tensors.items():
             kind, _, name = key.partition("/")
@@ -91,8 +94,10 @@ def save(path: Path, state: State) -> None:
         "scaler": state.scaler,
         "optimizer": state.optimizer,
         "numbers": state.numbers,
-        "group": state.group,
+        "group": state.groups[0] if state.groups else {},
     }
+    if len(state.groups) > 1:
+        about["further_groups"] = state.groups[1:]
     path.write_bytes(serialize(state.tensors, {"decal_state": json.dumps(about, sort_keys=True)}))
 
 
@@ -104,7 +109,8 @@ def load(path: Path) -> State:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         counts = int(about["step"]), int(about["unfit"])
         # States written before there were other optimizers hold AdamW's moments and nothing else.
-        return State(*counts, tensors, about["scaler"], about.get("numbers", {}), about.get("group", {}), about.get("optimizer", "AdamW"))
+        groups = [about.get("group", {}), *about.get("further_groups", [])]
+        return State(*counts, tensors, about["scaler"], about.get("numbers", {}), groups, about.get("optimizer", "AdamW"))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as problem:
         raise ProjectError(
             f"{path} cannot be read ({problem}).\nDelete it to go on from the checkpoint before, or begin anew with --new-run."

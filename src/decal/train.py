@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, cast
@@ -257,8 +257,7 @@ class _Loop:
         self.accelerator = Accelerator(mixed_precision=precision, cpu=base.device.type == "cpu")
         if self.accelerator.num_processes > 1:
             raise SettingsError("Several processes were launched; training runs in one.\nStart it with  decal train  alone.")
-        parameters = list(self.factors.values())
-        self.optimizer = optimizers.make(settings, parameters, base.device)
+        self.optimizer = optimizers.make(settings, lora.groups(self.factors, settings), base.device)
         self.stepped = self.accelerator.prepare_optimizer(self.optimizer)
         self.rate = Rate(
             settings.schedule,
@@ -293,7 +292,7 @@ class _Loop:
         settings = self.settings
         losses = []
         for part in self._parts():
-            batch = self.task.train.batch(part.samples)
+            batch = self._batch(self.task.train, part.samples)
             latents = batch.mean + batch.std * self._on_device(part.posterior)
             noises = self._on_device(part.noise), self._on_device(part.added)
             loss = self._losses(batch, latents, noises, self._on_device(part.timesteps)).mean()
@@ -304,7 +303,7 @@ class _Loop:
         is_unfit = (~(loss.isfinite() & norm.isfinite())).float()
         rate = self.rate.at(self.step - 1)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         if self.accelerator.scaler is None:
             optimizers.skip_or_step(self.optimizer, self.stepped, is_unfit)
         else:
@@ -321,7 +320,7 @@ class _Loop:
         with self.average.shown():
             for place, chosen in product(range(HOLDOUT_TIMESTEPS), examples.alike(HOLDOUT_BATCH)):
                 timestep = (2 * place + 1) * len(self.signal) // (2 * HOLDOUT_TIMESTEPS)
-                batch = examples.batch([Sample(index, False, False) for index in chosen])
+                batch = self._batch(examples, [Sample(index, False, False) for index in chosen])
                 # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
                 shape = tuple(batch.mean.shape[1:])
                 noise = [objective.noise_for(0, shape, "holdout", examples.records[i].sha256, place) for i in chosen]
@@ -388,9 +387,8 @@ class _Loop:
         }
         with staged_folder(target) as staged:
             with self.average.shown():
-                lora.save(
-                    staged / lora.PORTABLE_FILE, dict(self.factors), rank=settings.rank, alpha=settings.scale * settings.rank, about=about
-                )
+                names = lora.names_of(self.base.denoiser)
+                lora.save(staged / lora.PORTABLE_FILE, self.factors, scale=settings.scale, names=names, about=about)
             (staged / "state").mkdir()
             state.save(staged / "state" / STATE_FILE, self._state())
             hashes = sha256(staged / lora.PORTABLE_FILE), sha256(staged / "state" / STATE_FILE)
@@ -466,6 +464,15 @@ class _Loop:
         signal = self.signal[timesteps]
         predicted = self._predicted(batch, objective.add_noise(batch.mean, noise, signal), timesteps)
         return objective.loss_of(predicted, objective.target(batch.mean, noise, signal, self.base.prediction), batch.mask)
+
+    def _batch(self, examples: Examples, samples: list[Sample]) -> Batch:
+        """The samples, with captions as trained text encoders read them now; what is cached of captions is older than the last step."""
+        batch = examples.batch(samples)
+        if self.settings.text_learning_rate is None:
+            return batch
+        with self.accelerator.autocast():
+            told = self.base.encode_prompts(examples.captions(samples))
+        return replace(batch, conditioning={**batch.conditioning, **told})
 
     def _predicted(self, batch: Batch, noisy: Tensor, timesteps: Tensor) -> Tensor:
         with self.accelerator.autocast():

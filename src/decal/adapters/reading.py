@@ -78,7 +78,7 @@ def read(path: Path, parts: Parts) -> Adapter:
     tables = {part: table(part, layers(module)) for part, module in parts.items()}
     places: dict[str, str | None] = {}
     for key, tensor in tensors.items():
-        stem, role = _split(key)
+        stem, role = split(key)
         if stem not in places:
             places[stem] = None if role is None else _place(stem, tables)
         place = places[stem]
@@ -117,7 +117,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, about
 
 
-def _split(key: str) -> tuple[str, Role | None]:
+def split(key: str) -> tuple[str, Role | None]:
     """The layer's name in the tool's spelling, and what the tensor is; None where the ending is not known."""
     for pattern, role in _ENDINGS:
         if match := pattern.fullmatch(key):
@@ -215,7 +215,7 @@ def _told_unknown(path: Path, unknown: list[str], count: int) -> str:
     more = f"\n  and {len(unknown) - LISTED} more" if len(unknown) > LISTED else ""
     if kinds:
         why = f"It holds {', '.join(kinds)}, which Decal does not read. Decal reads LoRA, LoCon, LoHa, LoKr, DoRA and whole differences."
-    elif any(_split(key)[1] for key in unknown):
+    elif any(split(key)[1] for key in unknown):
         why = f"The base has no such layers{_family(unknown)}. Use the base that it was trained on."
     else:
         why = "These are not keys of a LoRA. Name a LoRA file, not a whole model."

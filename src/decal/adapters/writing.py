@@ -55,7 +55,7 @@ def write(adapter: Adapter, form: Form, *, names: Iterable[str], about: dict[str
     names: of the layers of the base's UNet. about: further header entries. Raises AdapterError where the form has no place for something.
     """
     if form == "diffusers":
-        tensors, about = _peft(adapter, about)
+        tensors, about = peft_form(adapter, about)
     else:
         tensors = _kohya(adapter, form, list(names))
     ranks = {layer.rank for layer in adapter.layers.values() if layer.rank}
@@ -107,7 +107,8 @@ def padded(layer: Layer, rank: int) -> Layer:
     return Layer(layer.tensors | grown, layer.scale)
 
 
-def _peft(adapter: Adapter, about: dict[str, str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def peft_form(adapter: Adapter, about: dict[str, str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and header of the form of diffusers and peft. Raises AdapterError where it has no place for something."""
     odd = [place for place, layer in adapter.layers.items() if layer.kind != "LoRA" or "mid" in layer.tensors or "diff_b" in layer.tensors]
     sizes = {place for place, layer in adapter.layers.items() if {"dora_scale", "magnitude"} & set(layer.tensors)}
     by_input = [place for place in sizes if _is_by_input(adapter.layers[place])]

@@ -50,6 +50,9 @@ class Base(Protocol):
     def targets(self, which: Literal["attention", "all"]) -> list[str]:
         """Ends of the names of the denoiser's layers that get a LoRA."""
 
+    def text_targets(self, which: Literal["attention", "all"]) -> list[str]:
+        """Ends of the names of the text encoders' layers that get a LoRA, where they are trained."""
+
     def fingerprint(self, *parts: str) -> str:
         """Hash of the files of these parts of the model (all of them where none is named), hex."""
 
@@ -57,7 +60,7 @@ class Base(Protocol):
         """Mean and standard deviation of the latents, [B, C, h, w] each, of pixels [B, 3, H, W] in -1..1."""
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
-        """Conditioning of each prompt; text beyond the token limit is cut."""
+        """Conditioning of each prompt; text beyond the token limit is cut. Gradients flow where something of text encoders is trained."""
 
     def encode_frames(self, frames: Sequence[Frame]) -> Conditioning:
         """What the denoiser is told of each picture's size and crop; empty where it is told nothing of them."""
@@ -72,7 +75,7 @@ class Base(Protocol):
         """A fresh diffusers scheduler for `ddim`, `euler` or `dpm++`, with this model's noise schedule."""
 
     def release_encoders(self) -> None:
-        """Let go of the VAE and the text encoders; they are loaded again when next needed."""
+        """Let go of the VAE, and of text encoders of which nothing is trained; they are loaded again when next needed."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ VAE_PIXELS = 2 * 512 * 512
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 # Feed-forward, the projections around the transformer blocks, and the convolutions of residual blocks and of down- and upsampling.
 OTHERS = ["ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "conv_shortcut", "conv"]
+TEXT_ATTENTION = ["q_proj", "k_proj", "v_proj", "out_proj"]
 SAMPLERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler, "dpm++": DPMSolverMultistepScheduler}
 
 
@@ -96,6 +97,9 @@ class StableDiffusion:
     def targets(self, which: Literal["attention", "all"]) -> list[str]:
         return ATTENTION if which == "attention" else ATTENTION + OTHERS
 
+    def text_targets(self, which: Literal["attention", "all"]) -> list[str]:
+        return TEXT_ATTENTION if which == "attention" else [*TEXT_ATTENTION, "fc1", "fc2"]
+
     def fingerprint(self, *parts: str) -> str:
         hashes = hashlib.sha256()
         for part in parts or sorted(("scheduler", "unet", "vae", *self.text_parts)):
@@ -114,7 +118,6 @@ class StableDiffusion:
             stds.append(posterior.std * self._scaling)
         return torch.cat(means), torch.cat(stds)
 
-    @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         tokenizer, encoder = self._texts["text_encoder"]
         return {"encoder_hidden_states": encoder(self._ids(tokenizer, encoder, prompts))[0].to(self.dtype)}
@@ -137,8 +140,10 @@ class StableDiffusion:
         return SAMPLERS[sampler].from_config(self._config("scheduler/scheduler_config.json"))
 
     def release_encoders(self) -> None:
-        for part in ("_vae", "_texts"):
-            self.__dict__.pop(part, None)
+        self.__dict__.pop("_vae", None)
+        encoders = [encoder for _, encoder in self.__dict__.get("_texts", {}).values()]
+        if not any(parameter.requires_grad for encoder in encoders for parameter in encoder.parameters()):
+            self.__dict__.pop("_texts", None)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

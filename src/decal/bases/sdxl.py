@@ -49,7 +49,6 @@ class StableDiffusionXL(StableDiffusion):
     def fingerprint(self, *parts: str) -> str:
         return hashlib.sha256(f"{super().fingerprint(*parts)} {self._empty_is_zero}".encode()).hexdigest()
 
-    @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         states = []
         for tokenizer, encoder in self._texts.values():

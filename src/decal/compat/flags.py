@@ -62,7 +62,7 @@ FLAGS: dict[str, Flag] = {
     "resolution": Flag("whole", None, "data.resolution, a multiple of 8; left out, that of the base.", least=16),
     "center_crop": Flag("switch", False, 'data.fit = "crop"; left out, pictures are padded instead of cropped at random.'),
     "random_flip": Flag("switch", False, "data.flip."),
-    "train_text_encoder": Flag("switch", False, "Refused: Decal trains the UNet's LoRA alone.", only="sdxl"),
+    "train_text_encoder": Flag("switch", False, "train.text_learning_rate, which is then the rate of all.", only="sdxl"),
     "train_batch_size": Flag("whole", 16, "train.batch.", least=1),
     "num_train_epochs": Flag("whole", 100, "train.steps: as many as the scripts count for these pictures.", least=1),
     "max_train_steps": Flag("whole", None, "train.steps; goes before --num_train_epochs.", least=1),

@@ -78,6 +78,7 @@ class Plan:
         prompt = typed.text("validation_prompt")
         size = typed.whole("train_batch_size") * typed.whole("gradient_accumulation_steps") * self.launch.processes
         trackers = typed.text("report_to") or ""
+        rate = typed.number("learning_rate") * (size if typed.is_on("scale_lr") else 1)
         train: dict[str, object] = {
             "steps": self.steps(pictures),
             "batch": typed["train_batch_size"],
@@ -85,7 +86,8 @@ class Plan:
             "rank": typed["rank"],
             "targets": "attention",
             "optimizer": "adamw_8bit" if typed.is_on("use_8bit_adam") else "adamw",
-            "learning_rate": typed.number("learning_rate") * (size if typed.is_on("scale_lr") else 1),
+            "learning_rate": rate,
+            "text_learning_rate": rate if typed.is_on("train_text_encoder") else None,
             "schedule": SCHEDULES.get(str(typed["lr_scheduler"]), typed["lr_scheduler"]),
             "warmup_steps": self.warmup(pictures),
             "beta1": typed["adam_beta1"],
@@ -165,10 +167,6 @@ def translate(typed: Typed, launch: Launch) -> tuple[Plan, tuple[str, ...]]:
         problems.append(f"--pretrained_model_name_or_path={unknown}")
     if known and typed.script and known != typed.script:
         notes.append(f"{printable(named)} is of the family of {SCRIPT_NAMES[known]}; it is trained as that, whichever script was named.")
-    if typed.is_on("train_text_encoder"):
-        problems.append(
-            "--train_text_encoder: Decal trains the UNet's LoRA alone. Leave it out; the captions are understood as the base does."
-        )
     source = _source(typed, problems)
     notes += [*_without_effect(typed, problems), *_without_company(typed, source, is_folder=folder is not None)]
     caption_column = typed.text("caption_column") if "caption_column" in typed.given else None

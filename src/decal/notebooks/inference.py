@@ -56,10 +56,37 @@ def standings(verdict: Verdict) -> str:
     return table(heads, rows)
 
 
+STRENGTH = 'pipeline.set_adapters(pipeline.get_active_adapters(), adapter_weights=[cell["lora_strength"]])'
+STRENGTH_BY_US = 'swapper.put_on(adapter, cell["lora_strength"])'
+LOADING = """pipeline.load_lora_weights(LORA)
+            pipeline.set_progress_bar_config(disable=True)
+            pipeline = pipeline.to(device)
+            print("adapters:", pipeline.get_active_adapters(), "on", device)"""
+LOADING_BY_US = """pipeline.set_progress_bar_config(disable=True)
+            pipeline = pipeline.to(device)
+
+            from pathlib import Path
+
+            from decal.adapters import Swapper, read
+
+            parts = {name: part for name, part in pipeline.components.items() if name in ("unet", "text_encoder", "text_encoder_2")}
+            swapper, adapter = Swapper(parts), read(Path(LORA), parts)
+            swapper.put_on(adapter, 1.0)
+            print(", ".join(adapter.kinds), "on", device)"""
+
+
+def _is_lycoris(subject: Subject) -> bool:
+    """Whether the adapter is of a kind that diffusers has no reader for."""
+    return subject.about.settings.train.algorithm in ("loha", "lokr")
+
+
 def _loading(subject: Subject) -> list[Cell]:
     sampler = SCHEDULERS[subject.cells[0].sampler] if subject.cells else SCHEDULERS["ddim"]
+    kind, by = ("LoRA", "Nothing but diffusers.")
+    if _is_lycoris(subject):
+        kind, by = ("adapter", "Diffusers, and decal for the adapter, which is of a kind that diffusers does not read.")
     return [
-        prose(f"## Load the base and the LoRA\n\nNothing but diffusers. {subject.base_note}"),
+        prose(f"## Load the base and the {kind}\n\n{by} {subject.base_note}"),
         code(
             f"""
             from io import BytesIO
@@ -88,7 +115,7 @@ def _loading(subject: Subject) -> list[Cell]:
             pipeline.set_progress_bar_config(disable=True)
             pipeline = pipeline.to(device)
             print("adapters:", pipeline.get_active_adapters(), "on", device)
-            """,
+            """.replace(LOADING, LOADING_BY_US if _is_lycoris(subject) else LOADING),
             {"adapter": subject.adapter},
         ),
     ]
@@ -160,7 +187,7 @@ def _new_prompts(subject: Subject) -> list[Cell]:
                 pipeline.set_adapters(pipeline.get_active_adapters(), adapter_weights=[cell["lora_strength"]])
                 drawn.append(draw(cell["prompt"], cell["guidance"], cell["seed"], cell["steps"], cell["negative"]))
             print(len(drawn), "pictures drawn")
-            """,
+            """.replace(STRENGTH, STRENGTH_BY_US if _is_lycoris(subject) else STRENGTH),
             {"prompts": PROMPTS_DRAWN, "width": first.width_px, "height": first.height_px},
         ),
         code(
