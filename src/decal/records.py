@@ -686,7 +686,8 @@ class EngagementFigure(Line):
     were shuffled within each account). split: accounts in turn (each predicted from the others), kept-out accounts, or kept-out time.
     measure: spearman (within the account, the mean over accounts by their posts), r2 (of log(1 + likes), overall), gain (r2 above that of
     the account mean, paired) or slope (of what came on what was predicted, within the account; 1 is right). value: None where there is
-    none. low, high: its 95 % interval over whole accounts.
+    none. low, high: its 95 % interval over whole accounts, None where those are too few for one; of shuffled, the mean and the spread of
+    several shuffles.
     """
 
     predictor: str
@@ -747,3 +748,63 @@ class ObservedLikes(Line):
 
     variant: str
     likes: int
+
+
+Bounds = tuple[float | None, float | None, float | None]
+"""A value and its 95 % interval over whole posts; None where it cannot be told."""
+
+
+class AppraisedWay(Line):
+    """A way to draw posts. fit: mean share of other prompts that pictures are farther from. high: share of the chosen that are high."""
+
+    name: str
+    what: str
+    fit: Bounds
+    high: Bounds
+
+
+class AppraisedDifference(Line):
+    """One way against another on the same posts. measure: fit, or adds (to log(1 + likes), as the ranker expects)."""
+
+    name: str
+    measure: str
+    value: float | None
+    low: float | None
+    high: float | None
+    outcome: Literal["better", "worse", "cannot be told"]
+
+
+class AppraisedTarget(Line):
+    """A declared target. name: high (share of the chosen pictures that count as high) or fit (their mean). wanted: 0..1."""
+
+    name: str
+    wanted: float
+    value: float | None
+    low: float | None
+    high: float | None
+    outcome: Literal["reached", "missed", "cannot be told"]
+    reason: str
+
+
+class AppraisedPost(Line):
+    """A kept-out post with the picture that was chosen in each way, relative to the project."""
+
+    post: str
+    text: str
+    prompt: str
+    files: dict[str, str]
+
+
+class Appraisal(Line):
+    """What pictures of posts reach; `posts/appraisal.json`. drawn_with: base and checkpoint. made_of: of what, for the second call."""
+
+    posts: int
+    candidates: int
+    drawn_with: str
+    is_told: bool
+    reason: str
+    targets: tuple[AppraisedTarget, ...]
+    ways: tuple[AppraisedWay, ...]
+    differences: tuple[AppraisedDifference, ...]
+    shown: tuple[AppraisedPost, ...]
+    made_of: str

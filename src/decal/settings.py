@@ -205,6 +205,15 @@ class PostsSettings(Section):
     negative: str = Field(
         "text, letters, words, watermark, logo, signature", max_length=300, description="What pictures of posts steer away from."
     )
+    target_high: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="Target of decal posts report: share of chosen pictures that count as high by what the audience likes.",
+    )
+    target_fit: float = Field(
+        0.75, ge=0, le=1, description="Target of decal posts report: how well chosen pictures show what was asked for; chance is 0.5."
+    )
     crop: Literal["social", "none"] = Field(
         "social",
         description="social: each picture is cut to the nearest of 1:1, 16:9 and 4:5, where it has the most detail, for training in "

@@ -1,4 +1,4 @@
-"""Commands for tables of posts: posts import, plan, media, build, learn, draw, observe, demo."""
+"""Commands for tables of posts: posts import, plan, media, build, learn, draw, observe, report, demo."""
 
 from pathlib import Path
 from shlex import quote
@@ -139,6 +139,27 @@ def observe(
     from decal import workflow
 
     show_work(folder, [], lambda at, _: workflow.observe_posts(at, likes), json)
+
+
+@app.command()
+def report(
+    folder: Folder = HERE,
+    posts: Annotated[int, typer.Option("--posts", min=8, max=500, help="Kept-out posts to draw for.")] = 24,
+    candidates: Annotated[int, typer.Option("-k", min=2, max=50, help="Candidates of each post in every way.")] = 4,
+    checkpoint: CheckpointStep = None,
+    run: RunName = None,
+    control: Annotated[str | None, typer.Option(metavar="RUN", help="A run trained with posts.buckets=shuffled.")] = None,
+    changes: Changes = [],  # noqa: B006
+    json: Json = False,
+) -> None:
+    """Say which targets are reached, missed, or cannot be told.
+
+    Draws kept-out posts with base, prompt, LoRA and both, and writes a page.
+    """
+    from decal import workflow
+
+    wish = workflow.Report(posts, candidates, checkpoint, control)
+    show_work(folder, changes, lambda at, settings: workflow.report_posts(at, settings, workflow.Choice(run), wish, STOP), json)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from decal.posts.audience import Audience
 from decal.posts.buckets import HIGH_FROM, MEDIUM_FROM, Levels
-from decal.posts.predictors import Boosted, Predictor, Ridge
+from decal.posts.predictors import Boosted, Design, Predictor, Ridge
 from decal.records import EngagementFigure, EngagementReport
 from decal.scores.looks import Looks
 from decal.scores.statistic import Mean, Statistic, Weights, resampled
@@ -24,10 +24,16 @@ from decal.scores.statistic import Mean, Statistic, Weights, resampled
 Numbers = NDArray[np.float64]
 
 FOLDS, RESAMPLES = 5, 2_000
+# What is learnt from likes that were shuffled points somewhere by luck, so one shuffle is no control.
+SHUFFLES = 10
 # Fewer posts of an account rank by luck; fewer accounts say nothing of others.
 MIN_POSTS, MIN_ACCOUNTS = 5, 8
-# A picture counts as told where the interval of this level lies above zero: one audience without taste in 200 passes.
+# A picture counts as told where the interval of this level lies above zero, and where hardly one of so many shuffles of the likes in the
+# accounts, learnt from in the same way, does as well (1 in 200): with few accounts an interval alone is too narrow.
 TOLD_LEVEL = 0.99
+PERMUTATIONS, MOST_AS_GOOD = 399, 1
+# How far from the middle of what was learnt from a picture may lie, against the farthest of 999 in 1,000.
+REACH = 1.5
 CONTENT, COLOURS = 24, 16
 # Components of more pictures would be the same.
 MAX_SEEN = 5_000
@@ -56,13 +62,15 @@ class Sight:
 class Ranker:
     """Ranks pictures by what they add to the level of an account.
 
-    medium, high: from where on a picture counts as one, by the pictures that were learnt from.
+    medium, high: from where on a picture counts as one, by the pictures that were learnt from. reach: how far a picture may lie from the
+    middle of those; what is unlike all of them is not scored.
     """
 
     sight: Sight
     ridge: Ridge
     medium: float
     high: float
+    reach: float
 
     @classmethod
     def of(cls, audience: Audience, rows: NDArray[np.intp], sight: Sight) -> "Ranker":
@@ -72,11 +80,13 @@ class Ranker:
         x = sight.at(learnt.picture)
         ridge = Ridge.fit(x, learnt.likes - levels.at(learnt.accounts, learnt.companies))
         medium, high = np.quantile(ridge.predict(x), (MEDIUM_FROM, HIGH_FROM))
-        return cls(sight, ridge, float(medium), float(high))
+        reach = REACH * float(np.quantile(_distance(x), 0.999))
+        return cls(sight, ridge, float(medium), float(high), reach)
 
     def scores(self, looks: Looks) -> Numbers:
-        """What each picture adds to log(1 + likes), [N]; NaN where it cannot be seen."""
-        return np.where(looks.is_there, self.ridge.predict(self.sight.at(looks)), np.nan)
+        """What each picture adds to log(1 + likes), [N]; NaN where it cannot be seen, or is unlike all that was learnt from."""
+        x = self.sight.at(looks)
+        return np.where(looks.is_there & (_distance(x) <= self.reach), self.ridge.predict(x), np.nan)
 
     def to_bytes(self) -> bytes:
         """As a file of numbers."""
@@ -84,7 +94,7 @@ class Ranker:
         parts = {
             f"{name}{place}": part[turn] for place, part in enumerate(self.sight.parts) for turn, name in enumerate(("middle", "turned"))
         }
-        np.savez(buffer, weights=self.ridge.weights, numbers=np.array([self.ridge.constant, self.medium, self.high]), **parts)  # type: ignore[arg-type]
+        np.savez(buffer, weights=self.ridge.weights, numbers=np.array([self.ridge.constant, self.medium, self.high, self.reach]), **parts)  # type: ignore[arg-type]
         return buffer.getvalue()
 
     @classmethod
@@ -93,8 +103,8 @@ class Ranker:
         try:
             with np.load(BytesIO(data), allow_pickle=False) as file:
                 parts = tuple((file[f"middle{place}"], file[f"turned{place}"]) for place in range(3))
-                constant, medium, high = file["numbers"].tolist()
-                return cls(Sight(parts), Ridge(file["weights"], constant), medium, high)
+                constant, medium, high, reach = file["numbers"].tolist()
+                return cls(Sight(parts), Ridge(file["weights"], constant), medium, high, reach)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
@@ -123,7 +133,8 @@ def learn(audience: Audience, embedder: str, made_of: str) -> Learnt | None:
         if len(rows):
             predicted[split] = _predictions(audience, x, train, rows)
     figures = tuple(one for split, found in predicted.items() for one in figures_of(audience, split, found))
-    is_told, reason = told(audience, predicted[SPLITS[0]])
+    as_good = _as_good(audience, x.picture, train, folds)
+    is_told, reason = told(audience, predicted[SPLITS[0]], as_good)
     halves = [train[[fold % 2 == half for fold in folds]] for half in (0, 1)]
     return Learnt(
         EngagementReport(
@@ -152,7 +163,7 @@ class Features:
 
     def of(self, name: str) -> Numbers:
         """The columns that a predictor sees."""
-        blocks = {"picture alone": [self.picture], "shuffled": [self.picture], "without picture": [self.rest]}
+        blocks = {"picture alone": [self.picture], "without picture": [self.rest]}
         return np.concatenate(blocks.get(name, [self.picture, self.rest]), axis=1)
 
 
@@ -170,7 +181,7 @@ class Predictions:
 
 
 LEARNT: Mapping[str, type[Ridge] | type[Boosted]] = {
-    "ridge": Ridge, "boosting": Boosted, "without picture": Ridge, "picture alone": Ridge, "shuffled": Ridge
+    "ridge": Ridge, "boosting": Boosted, "without picture": Ridge, "picture alone": Ridge
 }  # fmt: skip
 
 
@@ -179,14 +190,15 @@ def _predictions(audience: Audience, x: Features, train: NDArray[np.intp], rows:
     names, companies = [audience.accounts[place] for place in train], [audience.companies[place] for place in train]
     levels = Levels.of(names, companies, audience.likes[train])
     left = audience.likes[train] - levels.at(names, companies)
-    shuffled = _shuffled(names, left)
     effects = {}
     for name, kind in LEARNT.items():
         columns = x.of(name)
         middle, spread = columns[train].mean(axis=0), columns[train].std(axis=0)
         scaled = (columns - middle) / np.where(spread > 1e-9, spread, 1.0)
-        predictor: Predictor = kind.fit(scaled[train], shuffled if name == "shuffled" else left)
+        predictor: Predictor = kind.fit(scaled[train], left)
         effects[name] = predictor.predict(scaled[rows])
+    for turn in range(SHUFFLES):
+        effects[f"shuffled {turn}"] = Ridge.fit(x.picture[train], _shuffled(names, left, turn)).predict(x.picture[rows])
     level = levels.at([audience.accounts[place] for place in rows], [audience.companies[place] for place in rows])
     return Predictions(rows, level, np.full(len(rows), levels.everybody), effects)
 
@@ -205,7 +217,7 @@ def _in_turn(audience: Audience, x: Features, train: NDArray[np.intp], folds: Se
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.level for part in parts]),
         np.concatenate([part.constant for part in parts]),
-        {name: np.concatenate([part.effects[name] for part in parts]) for name in LEARNT},
+        {name: np.concatenate([part.effects[name] for part in parts]) for name in parts[0].effects},
     )
 
 
@@ -218,7 +230,10 @@ def figures_of(audience: Audience, split: str, found: Predictions) -> list[Engag
     parts: dict[str, tuple[Numbers, Numbers]] = {"constant": (found.constant, nothing), "account mean": (found.level, nothing)}
     parts |= {name: (found.level + effect, effect) for name, effect in found.effects.items()}
     own = _sums(places, (y - found.constant) ** 2)
-    figures, r2 = [], {}
+    figures: list[EngagementFigure] = []
+    shuffled: dict[str, list[float]] = {}
+    r2: dict[str, Statistic] = {}
+    about = {"split": split, "accounts": len(accounts), "posts": len(y)}
     for name, (predicted, effect) in parts.items():
         r2[name] = Statistic((Mean(_sums(places, (y - predicted) ** 2), own, ("prompts",), -1.0),), 1.0)
         statistics: dict[str, Statistic | None] = {"r2": r2[name]}
@@ -228,16 +243,25 @@ def figures_of(audience: Audience, split: str, found: Predictions) -> list[Engag
             statistics["slope"] = _slope(places, y, effect)
         for measure, statistic in statistics.items():
             value, low, high = (None, None, None) if statistic is None else interval(statistic, weights, 0.95)
-            figures.append(
-                EngagementFigure(
-                    predictor=name, split=split, measure=measure, value=value, low=low, high=high, accounts=len(accounts), posts=len(y)
-                )
-            )
+            if name.startswith("shuffled"):
+                shuffled.setdefault(measure, []).extend([] if value is None else [value])
+                continue
+            if len(accounts) < MIN_ACCOUNTS:
+                low, high = None, None
+            told = {"predictor": name, "measure": measure, "value": value, "low": low, "high": high}
+            figures.append(EngagementFigure.model_validate(about | told))
+    for measure, values in shuffled.items():
+        low, high = np.quantile(values, (0.025, 0.975)).tolist() if values else (None, None)
+        told = {"predictor": "shuffled", "measure": measure, "value": float(np.mean(values)) if values else None, "low": low, "high": high}
+        figures.append(EngagementFigure.model_validate(about | told))
     return figures
 
 
-def told(audience: Audience, found: Predictions) -> tuple[bool, str]:
-    """Whether the picture alone ranks posts of accounts that it did not learn from, and the sentence that says so."""
+def told(audience: Audience, found: Predictions, as_good: int) -> tuple[bool, str]:
+    """Whether the picture alone ranks posts of accounts that it did not learn from, and the sentence that says so.
+
+    as_good: how many of the shuffles do as well.
+    """
     names, places = np.unique(np.array([audience.accounts[place] for place in found.rows]), return_inverse=True)
     statistic = spearman(places, audience.likes[found.rows], found.effects["picture alone"])
     judged = 0 if statistic is None else int((statistic.means[0].count > 0).sum())
@@ -250,9 +274,48 @@ def told(audience: Audience, found: Predictions) -> tuple[bool, str]:
     if value is None or low is None or high is None:
         return False, "Cannot be told: the likes of every account are all the same."
     said = f"within an account, the order by picture agrees with that by likes at {value:.2f} (99 %: {low:.2f} to {high:.2f})"
-    if low > 0:
+    if low > 0 and as_good <= MOST_AS_GOOD:
         return True, f"Pictures say something of likes: {said}, on accounts that were not learnt from."
-    return False, f"Cannot be told: {said}, which may be nothing, on accounts that were not learnt from."
+    return False, f"Cannot be told: {said}, which may be chance ({as_good} of {PERMUTATIONS} shuffles of the likes do as well)."
+
+
+def _as_good(audience: Audience, picture: Numbers, train: NDArray[np.intp], folds: Sequence[int]) -> int:
+    """How many shuffles of the likes within their accounts, learnt from in the same way, give as good an order in the accounts left out."""
+    names = [audience.accounts[place] for place in train]
+    _, groups = np.unique(np.array(names), return_inverse=True)
+    fold = np.array(folds)
+    splits = [(np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in sorted(set(folds))]
+    splits = [(inside, outside) for inside, outside in splits if len(inside)]
+    designs = [Design(picture[train[inside]]) for inside, _ in splits]
+    levels = Levels.of(names, [audience.companies[place] for place in train], audience.likes[train])
+    left = audience.likes[train] - levels.at(names, [audience.companies[place] for place in train])
+    dice = np.random.default_rng(2)
+    by_account = np.argsort(groups, kind="stable")
+
+    def order(likes: Numbers) -> float:
+        effects = np.zeros(len(likes))
+        for (inside, outside), design in zip(splits, designs, strict=True):
+            effects[outside] = design.fit(likes[inside]).predict(picture[train[outside]])
+        one, other = (_placed(values, groups) for values in (effects, likes))
+        return float(one @ other)
+
+    best = order(left)
+    count = 0
+    for _ in range(PERMUTATIONS):
+        shuffled = np.empty(len(left))
+        # Sorted by account and within it by lot.
+        shuffled[by_account] = left[np.lexsort((dice.random(len(left)), groups))]
+        count += order(shuffled) >= best
+    return count
+
+
+def _placed(values: Numbers, groups: NDArray[np.intp]) -> Numbers:
+    """The place of each value within its group, less the middle one's, as a share."""
+    sizes = np.bincount(groups)
+    order = np.lexsort((values, groups))
+    places = np.empty(len(values))
+    places[order] = np.arange(len(values)) - (np.cumsum(sizes) - sizes)[groups[order]]
+    return np.asarray((places - (sizes[groups] - 1) / 2) / np.maximum(1, sizes[groups]), np.float64)
 
 
 def spearman(groups: NDArray[np.intp], y: Numbers, x: Numbers) -> Statistic | None:
@@ -319,14 +382,19 @@ def _folds(accounts: Sequence[str]) -> list[int]:
     return [fold[account] for account in accounts]
 
 
-def _shuffled(accounts: Sequence[str], likes: Numbers) -> Numbers:
+def _shuffled(accounts: Sequence[str], likes: Numbers, turn: int) -> Numbers:
     """The likes shuffled within each account."""
-    dice, found = np.random.default_rng(1), likes.copy()
+    dice, found = np.random.default_rng(1 + turn), likes.copy()
     _, groups = np.unique(np.array(accounts), return_inverse=True)
     for group in range(int(groups.max()) + 1):
         own = np.flatnonzero(groups == group)
         found[own] = likes[dice.permutation(own)]
     return found
+
+
+def _distance(x: Numbers) -> Numbers:
+    """From the middle of the pictures that were learnt from, [N]; each column has a deviation of about 1."""
+    return np.asarray(np.sqrt((x**2).mean(axis=1)), np.float64)
 
 
 def _twice(audience: Audience, train: NDArray[np.intp], sight: Sight) -> tuple[Ranker, Ranker]:

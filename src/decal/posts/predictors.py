@@ -36,23 +36,34 @@ class Ridge:
 
     @classmethod
     def fit(cls, x: Numbers, y: Numbers) -> "Ridge":
-        """The penalty with the least generalised cross-validation error. Source: Golub, Heath and Wahba 1979, Technometrics 21, 215."""
-        middle, mean = x.mean(axis=0), float(y.mean())
-        left, sizes, right = np.linalg.svd(x - middle, full_matrices=False)
-        along, rows = left.T @ (y - mean), len(y)
-        total = float(((y - mean) ** 2).sum())
-        best, weights = np.inf, np.zeros(x.shape[1])
-        for penalty in PENALTIES * rows:
-            kept = sizes**2 / (sizes**2 + penalty)
-            error = total - float((along**2 * (1 - (1 - kept) ** 2)).sum())
-            score = error / max(1e-9, (1 - (kept.sum() + 1) / rows)) ** 2
-            if score < best:
-                best, weights = score, right.T @ (along * sizes / (sizes**2 + penalty))
-        return cls(weights, mean - float(middle @ weights))
+        """Of features [N, F] and targets [N]."""
+        return Design(x).fit(y)
 
     def predict(self, x: Numbers) -> Numbers:
         """[N, F] -> [N]."""
         return np.asarray(x @ self.weights + self.constant, np.float64)
+
+
+class Design:
+    """Features that several targets are fitted to: what takes time is done once."""
+
+    def __init__(self, x: Numbers) -> None:
+        self._middle = x.mean(axis=0)
+        self._left, self._sizes, self._right = np.linalg.svd(x - self._middle, full_matrices=False)
+
+    def fit(self, y: Numbers) -> Ridge:
+        """The penalty with the least generalised cross-validation error. Source: Golub, Heath and Wahba 1979, Technometrics 21, 215."""
+        mean, rows = float(y.mean()), len(y)
+        along, squares = self._left.T @ (y - mean), self._sizes**2
+        total = float(((y - mean) ** 2).sum())
+        best, weights = np.inf, np.zeros(len(self._middle))
+        for penalty in PENALTIES * rows:
+            kept = squares / (squares + penalty)
+            error = total - float((along**2 * (1 - (1 - kept) ** 2)).sum())
+            score = error / max(1e-9, (1 - (kept.sum() + 1) / rows)) ** 2
+            if score < best:
+                best, weights = score, self._right.T @ (along * self._sizes / (squares + penalty))
+        return Ridge(weights, mean - float(self._middle @ weights))
 
 
 @dataclass(frozen=True)

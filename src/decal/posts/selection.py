@@ -70,10 +70,12 @@ class Order:
     def place(self, candidates: Sequence[Seen]) -> list[Placed]:
         """Where each candidate of one post stands."""
         faults = [_fault(one) for one in candidates]
+        # Pictures that are unlike all that was learnt from have no score.
+        by_likes = self.is_told and any(math.isfinite(one.adds) for one, fault in zip(candidates, faults, strict=True) if not fault)
 
         def key(place: int) -> tuple[bool, float, int]:
             one = candidates[place]
-            worth = one.adds if self.is_told else one.fit
+            worth = one.adds if by_likes else one.fit
             return faults[place] != "", -worth if math.isfinite(worth) else math.inf, place
 
         order = sorted(range(len(candidates)), key=key)

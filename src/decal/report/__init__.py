@@ -1,4 +1,4 @@
-"""A run folder -> `report.html`: one page that says which checkpoint to keep, and shows why. Only reads.
+"""A run folder -> `report.html`: one page that says which checkpoint to keep, and shows why; and one for pictures of posts. Only reads.
 
 `matter` reads the run, `strips`, `judged` and `trained` each write a part of the page, `charts` and `thumbnails` draw, and `markup` makes
 sure that captions and names stay words. The page needs no network and no script; its pictures stand in it.
@@ -6,9 +6,10 @@ sure that captions and names stay words. The page needs no network and no script
 
 from pathlib import Path
 
+from decal.posts.observed import Observed
 from decal.project import Project, Run
-from decal.records import Verdict
-from decal.report import judged, strips, trained
+from decal.records import Appraisal, EngagementReport, Verdict
+from decal.report import audience, judged, strips, trained
 from decal.report.markup import Markup, element, join
 from decal.report.matter import Matter, gather
 from decal.wording import counted
@@ -21,7 +22,19 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri
 def page(at: Project, run: Run) -> str:
     """The whole page of a run. Raises ProjectError where a file of the run is damaged."""
     matter = gather(at, run)
-    title = f"{_headline(matter)} {matter.name}, {run.name}"
+    parts = [*_judgement(matter), *_making(matter)]
+    contents = element("nav", *[element("a", name, href=f"#{_anchor(name)}") for name, _ in parts], aria_label="Contents")
+    sections = [element("section", element("h2", name), content, id_=_anchor(name)) for name, content in parts]
+    body = element("body", _masthead(matter), contents, element("main", *sections), _colophon(matter))
+    return _document(f"{_headline(matter)} {matter.name}, {run.name}", body)
+
+
+def posts_page(at: Project, found: Appraisal, learnt: EngagementReport | None, observed: Observed | None) -> str:
+    """The whole page of what pictures of posts reach."""
+    return _document(*audience.body(at, found, learnt, observed))
+
+
+def _document(title: str, body: Markup) -> str:
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -32,10 +45,6 @@ def page(at: Project, run: Run) -> str:
         element("title", title),
         element("style", STYLE),
     )
-    parts = [*_judgement(matter), *_making(matter)]
-    contents = element("nav", *[element("a", name, href=f"#{_anchor(name)}") for name, _ in parts], aria_label="Contents")
-    sections = [element("section", element("h2", name), content, id_=_anchor(name)) for name, content in parts]
-    body = element("body", _masthead(matter), contents, element("main", *sections), _colophon(matter))
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 

@@ -5,6 +5,7 @@ torch is imported inside the functions that need it, so that looking at a projec
 """
 
 from decal.workflow.answering import PostWish, draw_posts
+from decal.workflow.appraising import Report, report_posts
 from decal.workflow.beginning import CANDIDATES, SAMPLE_KEYWORD, Order, describe, draw_candidates, new, pick, sample_order
 from decal.workflow.checking import (
     LOOKED_AT_UNASKED,
@@ -51,6 +52,7 @@ __all__ = [
     "Order",
     "PostOrder",
     "PostWish",
+    "Report",
     "Target",
     "Wish",
     "begin_posts",
@@ -87,6 +89,7 @@ __all__ = [
     "plan_posts",
     "publish",
     "rehearse",
+    "report_posts",
     "run",
     "sample_order",
     "settings_of",

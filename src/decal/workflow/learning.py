@@ -18,7 +18,7 @@ from decal.wording import counted
 from decal.workflow.planning import rows_of
 
 # Raised whenever the same posts would teach something else.
-LEARNING = 1
+LEARNING = 3
 # More would only take longer: what is left to say of a picture is less than what is uncertain of so many.
 MAX_POSTS = 20_000
 NAMES = ("posts/ranker.npz", "posts/ranker-half-1.npz", "posts/ranker-half-2.npz")
@@ -98,8 +98,10 @@ def told(report: EngagementReport) -> Iterator[str]:
 
 
 def _cell(figure: EngagementFigure | None) -> str:
-    if figure is None or figure.value is None or figure.low is None or figure.high is None:
+    if figure is None or figure.value is None:
         return "-"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.2f} (few accounts)"
     return f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"
 
 

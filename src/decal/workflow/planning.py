@@ -84,7 +84,7 @@ def plans_of(at: Project, settings: Settings) -> Stage:
     """The stage of the plans, as they come out with these settings."""
     kit = at.posts / "brands.csv"
     model = settings.language.model_dump(mode="json") if settings.posts.writer == "llm" else None
-    posts = settings.posts.model_dump(mode="json", exclude={"aim", "crop"})
+    posts = settings.posts.model_dump(mode="json", exclude={"aim", "crop", "target_high", "target_fit"})
     told = (settings.caption.keyword, settings.caption.template, resolve_describe(settings).model_dump(mode="json"), settings.base.model)
     guidance = resolve(settings, 1).compare.guidance > 1
     return Stage(
