@@ -70,7 +70,7 @@ def stock(folder: Path, kind: str, adapter: Path | None = None) -> Any:
     return pipeline
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "euler", "dpm++"])
+@pytest.mark.parametrize("sampler", ["ddim", "euler", "euler_a", "dpm++"])
 @pytest.mark.parametrize("strength", [None, 0.6])
 @pytest.mark.parametrize(("guidance", "negative"), [(0.0, ""), (3.0, ""), (3.0, "blue")])
 def test_a_picture_is_the_one_that_stock_diffusers_draws(

@@ -180,7 +180,7 @@ class Studio:
         # Of the half precisions, fp16 keeps more of a small LoRA when it is added to the weights than bf16 does.
         is_half = device.type == "cuda" and self._resolved.train.precision != "fp32"
         base = load(self._resolved.base.model, device=device, dtype=torch.float16 if is_half else torch.float32)
-        same_base(self._run, base)
+        same_base(base, runs.about(self._run).base, self._run)
         return base
 
 
@@ -216,9 +216,9 @@ def to_png(picture: Image.Image, info: PngInfo | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def same_base(run: Run, base: "Base") -> None:
-    """Raise BaseModelError where the base is not the one that the run was begun on."""
-    if base.fingerprint() != runs.about(run).base:
+def same_base(base: "Base", fingerprint: str, run: Run) -> None:
+    """Raise BaseModelError where the base is not the one that the run was begun on, whose fingerprint is given."""
+    if base.fingerprint() != fingerprint:
         raise BaseModelError(
             f"{base.name}: the files of the base model are others than those that {run.name} was begun on.\n"
             "Put them back, or begin another run with  decal train --new-run"

@@ -150,7 +150,7 @@ def _denoise(base: Base, cells: list[Cell], texts: Mapping[str, Conditioning], i
         output = predicted[: len(cells)].clone()
         without = predicted[len(cells) :]
         output[guided] = without + guidance * (output[guided] - without)
-        latents = scheduler.step(output, timestep, latents, return_dict=False)[0]
+        latents = scheduler.step(output, timestep, latents, generator=generators, return_dict=False)[0]
     return latents
 
 

@@ -25,7 +25,7 @@ from decal.settings import ResolvedCompare, ResolvedGrid
 from decal.subjects import QUANTITIES, SUBJECTS
 
 # The names of modules/sd_samplers_kdiffusion.py and sd_samplers_timesteps.py in AUTOMATIC1111/stable-diffusion-webui.
-A1111_SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "dpm++": "DPM++ 2M"}
+A1111_SAMPLERS = {"ddim": "DDIM", "euler": "Euler", "euler_a": "Euler a", "dpm++": "DPM++ 2M"}
 
 # Words that say nothing about what is in a picture.
 STOP_WORDS = frozenset((

@@ -43,16 +43,25 @@ def attach(base: Base, settings: ResolvedTrain, start: Path | None = None) -> di
     if settings.text_learning_rate is not None:
         trained |= {part: (module, base.text_targets(which)) for part, module in base.parts.items() if part != "unet"}
     ranks = _ranks(trained, settings)
-    factors = {}
     for part, (module, targets) in trained.items():
         if settings.ranks and part not in ranks:
             continue
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(settings.seed, "lora", *([] if part == "unet" else [part])))
             inject_adapter_in_model(_config(settings, targets, ranks.get(part, {})), module)
+    factors = attached(base, settings)
+    for parameter in factors.values():
+        parameter.data = parameter.data.float()
+    return factors
+
+
+def attached(base: Base, settings: ResolvedTrain) -> dict[str, nn.Parameter]:
+    """The factors of the adapter that is on what is trained, by name."""
+    trained = {"unet": base.denoiser} if settings.text_learning_rate is None else base.parts
+    factors = {}
+    for part, module in trained.items():
         for name, parameter in module.named_parameters():
             if parameter.requires_grad:
-                parameter.data = parameter.data.float()
                 name = name.replace(".default.", ".").removesuffix(".default")
                 factors[name if part == "unet" else f"{part}.{name}"] = parameter
     return dict(sorted(factors.items()))

@@ -70,6 +70,26 @@ def pyramid_noise(noise: Tensor, discount: float, levels: int, seed: int, *what:
     return noise / noise.std(dim=(1, 2, 3), keepdim=True)
 
 
+def trailing_timesteps(seed: int, count: int, limit: int, steps: int, *what: str | int) -> Tensor:
+    """Timesteps that a sampler with trailing spacing visits in so many steps, each as often, [count].
+
+    Source of the spacing: Lin et al. 2023, arXiv:2305.08891, table 2.
+    """
+    places = torch.randint(steps, (count,), generator=torch.Generator().manual_seed(seed_for(seed, *what)))
+    return ((places + 1) * limit / steps).round().long() - 1
+
+
+def clean(noisy: Tensor, predicted: Tensor, signal: Tensor, prediction: Prediction) -> Tensor:
+    """The latents [B, C, h, w] that a sampler would land on if it took what was predicted for `noisy` in one step.
+
+    signal: [B], above 0 for epsilon. Source: Salimans and Ho 2022, arXiv:2202.00512, appendix D.
+    """
+    level = signal[:, None, None, None]
+    if prediction == "epsilon":
+        return (noisy - (1 - level).sqrt() * predicted) / level.sqrt()
+    return level.sqrt() * noisy - (1 - level).sqrt() * predicted
+
+
 def add_noise(latents: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
     """Latents [B, C, h, w] at the noise level of each sample's `signal` [B].
 

@@ -1,7 +1,7 @@
 """A project in a few lines: what the check found, what a run is about, what is there and what comes next. Only reads."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path, PurePosixPath
@@ -10,7 +10,7 @@ from shlex import quote
 from decal import checks, dataset, kinds, project, runs
 from decal.checks import Checked
 from decal.errors import SettingsError
-from decal.presets import BASES, base_preset
+from decal.presets import BASES, base_preset, public_name
 from decal.project import Project, Run
 from decal.records import Checkpoint, Finding, Generation, Line
 from decal.settings import Resolved, Settings, fields, options, read, resolve
@@ -39,6 +39,29 @@ def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str
         f"  base {resolved.base.model}, {resolved.data.resolution} px, {kind}rank {train.rank}, alpha {train.alpha:g}, "
         f"targets {train.targets}, learning rate {train.learning_rate:g} {train.schedule}, {where}{of_text}"
     )
+
+
+def cautions(resolved: Resolved) -> list[str]:
+    """What to know of the base before it is trained on or drawn with, one sentence each."""
+    preset, train = base_preset(resolved.base.model), resolved.train
+    said = [preset.caution] if preset.caution else []
+    if not preset.has_few_steps:
+        return said
+    if resolved.base.teacher:
+        said.append(
+            f"trained on {public_name(resolved.base.teacher)}, drawn with {public_name(resolved.base.model)}, which keeps its few steps"
+        )
+    elif train.recipe == "plain":
+        said.append('plain training undoes the few steps of this base; leave train.recipe out, or write "few_steps"')
+    return [*said, *burning(resolved, (resolved.compare.guidance, *resolved.grid.guidance))]
+
+
+def burning(resolved: Resolved, scales: Iterable[float]) -> list[str]:
+    """What guidance does to a base that was made for none; empty for others."""
+    large = sorted({scale for scale in scales if scale > 1})
+    if not large or not base_preset(resolved.base.model).has_few_steps:
+        return []
+    return [f"guidance {', '.join(f'{scale:g}' for scale in large)} burns what this base draws; it was made for guidance 0"]
 
 
 class RunOverview(Line):
@@ -162,9 +185,10 @@ def presets() -> list[str]:
     lines.append("Bases:")
     for name, preset in BASES.items():
         preset = base_preset(name)
-        where = "comes with Decal" if name == "mini" else preset.where
+        where = "comes with Decal" if Path(preset.where).is_dir() else preset.where
         lines += [
             f"  {name:11} {preset.resolution} px, {where}, licence {preset.licence}",
+            *([f"      {preset.caution}"] if preset.caution else []),
             f"      rank {preset.rank}, targets {preset.targets}, learning_rate {preset.learning_rate:g}, batch {preset.batch}, "
             f"steps {preset.steps}, checkpoint_every {preset.checkpoint_every}",
         ]

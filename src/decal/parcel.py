@@ -44,27 +44,32 @@ GPS = 0x8825
 
 def public(about: About) -> About:
     """The same run on a base that is named so that the name means something elsewhere: a folder is looked for in `base/`."""
-    settings = about.settings
-    model = settings.base.model
-    # A folder that is not there any more looks like a hub id.
-    if (folder := as_folder(model) or Path(model)).is_absolute() or model.startswith((".", "~")):
-        model = f"base/{folder.name}"
+    settings, base = about.settings, about.settings.base
+    teacher = None if base.teacher is None else _in_parcel(base.teacher)
     # Models that look at pictures may be folders of this machine.
     usual = CaptionSettings()
     looking = settings.compare.model_dump(include=set(LOOKING)).items()
     changed = {
-        "base": settings.base.model_copy(update={"model": model}),
+        "base": base.model_copy(update={"model": _in_parcel(base.model), "teacher": teacher}),
         "caption": settings.caption.model_copy(update={"captioner": usual.captioner, "captioner_model": usual.captioner_model}),
         "compare": settings.compare.model_copy(update={key: public_name(name) for key, name in looking if name}),
     }
     return about.model_copy(update={"settings": settings.model_copy(update=changed)})
 
 
+def _in_parcel(model: str) -> str:
+    """A model by its hub id or short name, or a folder as it is called in a hand-in."""
+    # A folder that is not there any more looks like a hub id.
+    if (folder := as_folder(model) or Path(model)).is_absolute() or model.startswith((".", "~")):
+        return f"base/{folder.name}"
+    return model
+
+
 def base_in_python(about: About) -> tuple[str, str]:
     """What diffusers loads for the base of a public run, as Python, and where a reader gets it, as a sentence."""
     model = about.settings.base.model
-    if base_preset(model).where == MINI.where:
-        return 'files("decal") / "mini" / "sd"', "The base comes with Decal: `pip install decal`."
+    if (where := Path(base_preset(model).where)).parent == Path(MINI.where).parent:
+        return f'files("decal") / "mini" / "{where.name}"', "The base comes with Decal: `pip install decal`."
     if model.startswith("base/"):
         return repr(model), f"Put the folder of the base model at `{model}`, beside this notebook."
     return repr(base_preset(model).where), "diffusers fetches the base from the hub."
@@ -95,8 +100,10 @@ def fill(staged: Path, at: Project, run: Run, about: About) -> list[str]:
     if run.report.is_file():
         shutil.copyfile(run.report, staged / run.report.name)
     _pictures(there, run, run.validation, list(runs.drawn(run, run.validation).values()))
-    if about.settings.base.model.startswith("base/"):
-        _link_base(staged / about.settings.base.model, runs.about(run).settings.base.model)
+    here = runs.about(run).settings.base
+    for public_one, one in ((about.settings.base.model, here.model), (about.settings.base.teacher, here.teacher)):
+        if one is not None and public_one is not None and public_one.startswith("base/"):
+            _link_base(staged / public_one, one)
     return missing
 
 
@@ -216,7 +223,7 @@ def _link_base(link: Path, model: str) -> None:
     """Put the base where the notebooks look for it; a link is never packed."""
     if (base := as_folder(model)) is None:
         raise BaseModelError(f"The base model {model} is not there any more, and the notebooks draw with it.\nPut it back, and call again.")
-    link.parent.mkdir()
+    link.parent.mkdir(exist_ok=True)
     link.symlink_to(base, target_is_directory=True)
 
 

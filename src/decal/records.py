@@ -143,7 +143,7 @@ class Cell(Line):
     guidance: float
     seed: int
     steps: int
-    sampler: Literal["ddim", "euler", "dpm++"]
+    sampler: Literal["ddim", "euler", "euler_a", "dpm++"]
     width_px: int
     height_px: int
     checkpoint: int
@@ -258,7 +258,7 @@ class Suite(Line):
     probe_seeds: tuple[int, ...]
     guidance: float
     strength: float
-    sampler: Literal["ddim", "euler", "dpm++"]
+    sampler: Literal["ddim", "euler", "euler_a", "dpm++"]
     steps: int
     negative: str
     width_px: int

@@ -5,6 +5,7 @@ Done means: there is a record, and its file is there with the hash that the reco
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("decal", "torch", "diffusers", "transformers", "peft", "accelerate", "pillow")
 
 
-FIXED = ("base.model:", "train.rank:", "train.ranks:", "train.targets:", "train.algorithm:")
+FIXED = ("base.model:", "base.teacher:", "train.recipe:", "train.rank:", "train.ranks:", "train.targets:", "train.algorithm:")
 """Beginnings of what `changed` says of settings that the saved weights are made of."""
 
 
@@ -30,7 +31,7 @@ class About(Line):
     """`run.json`: what a run was begun with.
 
     begun: UTC, ISO 8601. device: with the type that the base computes in. data: hash of the files, captions and split. base: hash of the
-    base model's files.
+    base model's files. taught: hash of those of the model that it is trained on, where that is another.
     """
 
     begun: str
@@ -39,6 +40,7 @@ class About(Line):
     device: str
     data: str
     base: str
+    taught: str | None = None
 
 
 def about(run: Run) -> About:
@@ -117,23 +119,23 @@ def start_factors(run: Run) -> Path | None:
     return run.start_factors
 
 
-def begin(run: Run, settings: Resolved, records: Sequence[Record], *, device: str, base: str) -> None:
-    """Write what a new run begins with."""
+def begin(run: Run, settings: Resolved, records: Sequence[Record], *, device: str, base: str, taught: str | None = None) -> None:
+    """Write what a new run begins with. base, taught: as in `About`."""
     project.write_lines(run.dataset, list(records))
-    _write(run, settings, records, device=device, base=base, begun=datetime.now(UTC).isoformat(timespec="seconds"))
+    _write(run, settings, records, _Origin(device, base, taught, datetime.now(UTC).isoformat(timespec="seconds")))
 
 
 def require_same(run: Run, settings: Resolved, records: Sequence[Record], *, accept_changes: bool) -> None:
     """Make sure that a run goes on as it was begun; writes nothing.
 
     Raises ChangedError that names every setting that differs, unless the changes are accepted, and always for one that can never change:
-    the base, the ranks, the targets and the kind are what the saved weights are made of.
+    the base, the recipe, the ranks, the targets and the kind are what the saved weights are made of.
     """
     before = about(run)
     fixed = [one for one in changed(before.settings, settings) if one.startswith(FIXED)]
     if fixed:
         raise ChangedError(
-            f"{run.folder}: this run cannot go on with another base, rank, kind or targets.\n  "
+            f"{run.folder}: this run cannot go on with another base, recipe, rank, kind or targets.\n  "
             + "\n  ".join(fixed)
             + "\nBegin another run with --new-run, or put the old ones back."
         )
@@ -168,7 +170,7 @@ def go_on(run: Run, settings: Resolved, records: Sequence[Record], *, device: st
                 "%s was begun with %s %s and goes on with %s; the weights may differ in the last digits", run.name, name, was, now[name]
             )
     project.write_lines(run.dataset, list(records))
-    _write(run, settings, records, device=device, base=before.base, begun=before.begun)
+    _write(run, settings, records, _Origin(device, before.base, before.taught, before.begun))
 
 
 def checkpoints(run: Run) -> list[Checkpoint]:
@@ -243,8 +245,18 @@ def cell_fingerprint(cell: Cell, base: str, adapter: str) -> str:
     return project.fingerprint(cell.model_dump(mode="json"), base, adapter)
 
 
-def _write(run: Run, settings: Resolved, records: Sequence[Record], *, device: str, base: str, begun: str) -> None:
-    line = About(begun=begun, settings=settings, versions=_versions(), device=device, data=_data(records), base=base)
+@dataclass(frozen=True)
+class _Origin:
+    """What stays the same over all sittings of a run, but for the device."""
+
+    device: str
+    base: str
+    taught: str | None
+    begun: str
+
+
+def _write(run: Run, settings: Resolved, records: Sequence[Record], origin: _Origin) -> None:
+    line = About(settings=settings, versions=_versions(), data=_data(records), **vars(origin))
     project.write_text(run.about, line.model_dump_json(indent=2) + "\n")
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from decal.errors import SettingsError
-from decal.presets import DEAD_IDS, Targets, base_preset, why_unknown
+from decal.presets import DEAD_IDS, BasePreset, Targets, base_preset, why_unknown
 from decal.records import Fit
 from decal.schedule import Schedule
 from decal.subjects import Kind
@@ -72,7 +72,8 @@ def _ground(value: str) -> str:
 Ground = Annotated[str, AfterValidator(_ground)]
 Guidance = Annotated[float, Field(ge=0, le=50)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Sampler = Literal["ddim", "euler", "dpm++"]
+Sampler = Literal["ddim", "euler", "euler_a", "dpm++"]
+Recipe = Literal["plain", "on_base", "few_steps"]
 Optimizer = Literal["adamw", "adamw_8bit", "adafactor", "prodigy", "schedule_free"]
 Algorithm = Literal["lora", "dora", "loha", "lokr"]
 Timesteps = Literal["uniform", "stratified", "logit_normal"]
@@ -90,7 +91,12 @@ class BaseSettings(Section):
     """Which model is taught."""
 
     model: str = Field(
-        "mini", min_length=1, description="mini, sd1.5, sd2.1, sd2.1-base, sdxl, a hub id, or a folder in the diffusers layout."
+        "mini", min_length=1, description="mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id, or a folder in the diffusers layout."
+    )
+    teacher: str | None = Field(
+        None,
+        min_length=1,
+        description="The base that a few-step model (turbo) was made of, for train.recipe = on_base; left out, known ones name theirs.",
     )
 
 
@@ -253,6 +259,12 @@ class TrainSettings(Section):
     rank_stabilised: bool = Field(
         False, description="rsLoRA: scaled by alpha / sqrt(rank) instead, so that a larger rank does not learn more slowly."
     )
+    recipe: Recipe | None = Field(
+        None,
+        description="For few-step models (turbo): on_base trains on the base that it was made of and draws with the model itself; "
+        "few_steps trains the model at its own timesteps, on the picture and not the noise; plain trains as ever, which undoes its few "
+        "steps. Left out, on_base where that base is known, else few_steps; plain for all other models.",
+    )
     optimizer: Optimizer = Field(
         "adamw",
         description="adamw, adamw_8bit (less GPU memory), adafactor (less memory), prodigy (finds its own rate) or schedule_free "
@@ -333,7 +345,9 @@ class TrainSettings(Section):
 class DrawSettings(Section):
     """How pictures are drawn; the sections `compare` and `grid` share it."""
 
-    sampler: Sampler = Field("ddim", description="ddim, euler or dpm++ (second order, multistep).")
+    sampler: Sampler | None = Field(
+        None, description="ddim, euler, euler_a (adds noise on the way) or dpm++ (second order, multistep); left out, the base's own."
+    )
     steps: int | None = Field(None, ge=1, le=1000, description="Denoising steps a picture; left out, the base's own number.")
     negative: str = Field("", description="What to steer away from, where guidance is above 1.")
     batch: int = Field(16, ge=1, description="Pictures drawn at a time; the pictures do not depend on it.")
@@ -406,8 +420,9 @@ class Settings(Section):
             problems.append(
                 f'base.model = "{self.base.model}" has left the hub. Write "{DEAD_IDS[self.base.model]}", a mirror of the same weights.'
             )
-        if (why := why_unknown(self.base.model)) is not None:
-            problems.append(f"base.model = {why}")
+        for name, model in (("model", self.base.model), ("teacher", self.base.teacher)):
+            if model is not None and (why := why_unknown(model)) is not None:
+                problems.append(f"base.{name} = {why}")
         problems += _language_problems(self)
         if problems:
             raise ValueError("\n".join(problems))
@@ -435,6 +450,11 @@ def _impossible(train: TrainSettings) -> list[str]:
         )
     if train.min_snr_gamma is not None and train.debiased:
         problems.append("train.min_snr_gamma and train.debiased are two weightings of the same timesteps. Keep one.")
+    if train.recipe == "few_steps" and (train.min_snr_gamma is not None or train.debiased or train.timesteps != "uniform"):
+        problems.append(
+            'train.recipe = "few_steps" has its own timesteps and weights them by what they do to the picture. Leave min_snr_gamma, '
+            "debiased and timesteps out."
+        )
     if train.timestep_mean and train.timesteps != "logit_normal":
         problems.append(f'train.timestep_mean belongs to train.timesteps = "logit_normal" (it is "{train.timesteps}"). Leave it out.')
     named = {"beta1": train.beta1, "beta2": train.beta2, "epsilon": train.epsilon}
@@ -501,6 +521,7 @@ class ResolvedTrain(TrainSettings):
     learning_rate: float
     schedule: Schedule
     checkpoint_every: int
+    recipe: Recipe = "plain"
 
     @property
     def scale(self) -> float:
@@ -511,6 +532,7 @@ class ResolvedTrain(TrainSettings):
 class ResolvedCompare(CompareSettings):
     """`compare` with nothing left to the base."""
 
+    sampler: Sampler = "ddim"
     steps: int
     guidance: float
 
@@ -518,6 +540,7 @@ class ResolvedCompare(CompareSettings):
 class ResolvedGrid(GridSettings):
     """`grid` with nothing left to the base."""
 
+    sampler: Sampler = "ddim"
     steps: int
     guidance: tuple[Guidance, ...]
 
@@ -531,7 +554,10 @@ class ResolvedDescribe(DescribeSettings):
 
 
 class Resolved(Section):
-    """Settings in which nothing depends on the base any more; what `run.json` keeps."""
+    """Settings in which nothing depends on the base any more; what `run.json` keeps.
+
+    base.teacher is named only where it is what the LoRA is trained on.
+    """
 
     base: BaseSettings
     data: ResolvedData
@@ -539,6 +565,11 @@ class Resolved(Section):
     train: ResolvedTrain
     compare: ResolvedCompare
     grid: ResolvedGrid
+
+    @property
+    def taught(self) -> str:
+        """The model that the LoRA is trained on, which is not always the one that it is drawn with."""
+        return self.base.teacher or self.base.model
 
 
 def read(path: Path, changes: Sequence[str] = ()) -> Settings:
@@ -609,10 +640,30 @@ def resolve(settings: Settings, pictures: int) -> Resolved:
         schedule="constant" if train.optimizer == "schedule_free" else "cosine",
         checkpoint_every=preset.checkpoint_every,
     )
-    table["train"] |= {"steps": steps, "epochs": None}
-    _fill(table["compare"], steps=preset.sampling_steps, guidance=preset.guidance)
-    _fill(table["grid"], steps=preset.sampling_steps, guidance=preset.grid_guidance)
+    teacher = settings.base.teacher or preset.teach
+    recipe = _recipe(settings, preset, teacher)
+    table["base"]["teacher"] = teacher if recipe == "on_base" else None
+    table["train"] |= {"steps": steps, "epochs": None, "recipe": recipe}
+    _fill(table["compare"], sampler=preset.sampler, steps=preset.sampling_steps, guidance=preset.guidance)
+    _fill(table["grid"], sampler=preset.sampler, steps=preset.sampling_steps, guidance=preset.grid_guidance)
     return Resolved.model_validate(table)
+
+
+def _recipe(settings: Settings, preset: BasePreset, teacher: str | None) -> Recipe:
+    """How this base is trained. Raises SettingsError where it cannot be trained in the way that is asked for."""
+    model, asked = settings.base.model, settings.train.recipe
+    if not preset.has_few_steps:
+        if asked not in (None, "plain"):
+            raise SettingsError(
+                f'train.recipe = "{asked}" is for few-step models such as sdxl-turbo, and {model} is none that Decal knows.\n'
+                "Leave it out. A folder is known as one by its scheduler: EulerAncestralDiscreteScheduler with trailing spacing."
+            )
+        return "plain"
+    if asked == "on_base" and teacher is None:
+        raise SettingsError(
+            f'train.recipe = "on_base" needs the base that {model} was made of.\nName it in base.teacher, or write "few_steps".'
+        )
+    return asked or ("few_steps" if teacher is None else "on_base")
 
 
 def resolve_describe(settings: Settings) -> ResolvedDescribe:

@@ -44,6 +44,8 @@ HOLDOUT_TIMESTEPS = 8
 HOLDOUT_BATCH = 8
 # fp16 starts with a scale that may be too large and needs up to 16 halvings; more skipped steps in a row than that is divergence.
 UNFIT_LIMIT = 20
+# As many as few-step models are drawn in at most; fewer steps visit some of the same timesteps.
+FEW_STEPS = 4
 STATES_KEPT = 2
 STATE_FILE = "state.safetensors"
 
@@ -439,6 +441,8 @@ class _Loop:
     def _timesteps(self, count: int) -> Tensor:
         """The timesteps of this step's samples, [B]."""
         seed, limit, what = self.settings.seed, len(self.signal), ("timesteps", self.step)
+        if self.settings.recipe == "few_steps":
+            return objective.trailing_timesteps(seed, count, limit, FEW_STEPS, *what)
         match self.settings.timesteps:
             case "uniform":
                 return objective.timesteps_for(seed, count, limit, *what)
@@ -451,7 +455,12 @@ class _Loop:
         """The loss to learn from of each sample, [B]. noises: what is to be found, and what is added."""
         settings, prediction = self.settings, self.base.prediction
         signal = self.signal[timesteps]
-        predicted = self._predicted(batch, objective.add_noise(latents, noises[1], signal), timesteps)
+        noisy = objective.add_noise(latents, noises[1], signal)
+        predicted = self._predicted(batch, noisy, timesteps)
+        if settings.recipe == "few_steps":
+            # What the sampler lands on is what is seen, so a step counts by its picture, however noisy it is.
+            landed = objective.clean(noisy, predicted.float(), signal, prediction)
+            return objective.loss_of(landed, latents, batch.mask, settings.huber)
         losses = objective.loss_of(predicted, objective.target(latents, noises[0], signal, prediction), batch.mask, settings.huber)
         if settings.min_snr_gamma is not None:
             losses = losses * objective.min_snr_weight(signal, settings.min_snr_gamma, prediction)

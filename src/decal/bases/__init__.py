@@ -72,7 +72,7 @@ class Base(Protocol):
         """Pixels [B, 3, H, W] in 0..1, float32, of clean latents [B, C, h, w]."""
 
     def scheduler(self, sampler: str) -> Any:
-        """A fresh diffusers scheduler for `ddim`, `euler` or `dpm++`, with this model's noise schedule."""
+        """A fresh diffusers scheduler for `ddim`, `euler`, `euler_a` or `dpm++`, with this model's noise schedule."""
 
     def release_encoders(self) -> None:
         """Let go of the VAE, and of text encoders of which nothing is trained; they are loaded again when next needed."""

@@ -13,7 +13,14 @@ from typing import Any, ClassVar, Literal, cast
 import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    UNet2DConditionModel,
+)
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -34,7 +41,12 @@ ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 # Feed-forward, the projections around the transformer blocks, and the convolutions of residual blocks and of down- and upsampling.
 OTHERS = ["ff.net.0.proj", "ff.net.2", "proj_in", "proj_out", "conv1", "conv2", "conv_shortcut", "conv"]
 TEXT_ATTENTION = ["q_proj", "k_proj", "v_proj", "out_proj"]
-SAMPLERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler, "dpm++": DPMSolverMultistepScheduler}
+SAMPLERS = {
+    "ddim": DDIMScheduler,
+    "euler": EulerDiscreteScheduler,
+    "euler_a": EulerAncestralDiscreteScheduler,
+    "dpm++": DPMSolverMultistepScheduler,
+}
 
 
 # What ModelSpec and kohya's tools call a model with this width of text states and this prediction.

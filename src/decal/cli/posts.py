@@ -28,7 +28,9 @@ def import_(
     folder: Annotated[Path | None, typer.Argument(metavar="[PROJECT]", help="The project; one beside the table where left out.")] = None,
     column: Columns = [],  # noqa: B006
     keyword: Annotated[str, typer.Option(help="A new project: the word that will call the style of the account or brand.")] = "",
-    base: Annotated[str, typer.Option(help="A new project: mini, sd1.5, sd2.1, sd2.1-base, a hub id or a folder.")] = "mini",
+    base: Annotated[
+        str, typer.Option(help="A new project: mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id or a folder.")
+    ] = "mini",
     changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:

@@ -9,7 +9,12 @@ from decal.records import Verdict
 PROMPTS_DRAWN = 2
 
 # As `bases.sd.SAMPLERS`, by the names that a reader of diffusers knows.
-SCHEDULERS = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "dpm++": "DPMSolverMultistepScheduler"}
+SCHEDULERS = {
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler_a": "EulerAncestralDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+}
 
 
 def inference(subject: Subject) -> list[Cell]:

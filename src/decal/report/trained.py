@@ -16,7 +16,7 @@ from decal.wording import counted
 SHOWN_PICTURES = 60
 """Of more, this many are shown, evenly spaced."""
 SHOWN_FINDINGS = 12
-MAY_BE_FOLDERS = {"base.model", "caption.captioner_model", "compare.embedder", "compare.reader"}
+MAY_BE_FOLDERS = {"base.model", "base.teacher", "caption.captioner_model", "compare.embedder", "compare.reader"}
 """Settings that may name a folder of this machine, of which only the last part is shown."""
 POINTS = 400
 """Of the training loss; more would not be seen and make the page heavy."""

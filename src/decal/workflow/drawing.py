@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from decal import captions, gallery, grid, pictures, project, sheets
+from decal import captions, gallery, grid, overview, pictures, project, sheets
 from decal.errors import SettingsError
-from decal.events import Begun, Event, Stop
+from decal.events import Begun, Event, Stop, Told
 from decal.project import Project
 from decal.records import Cell
 from decal.settings import Settings
@@ -33,6 +33,7 @@ def draw_grid(at: Project, settings: Settings, choice: Choice, step: int | None,
     shown = f"{counted(len(prompts), 'new prompt')} at {counted(len(resolved.grid.guidance), 'guidance scale')}"
     told = f"{run.name}, step {step}{why}: {shown}, {counted(len(cells), 'picture')}"
     yield Begun(run, resolved.train.steps, told)
+    yield from (Told(f"  {line}") for line in overview.burning(resolved, resolved.grid.guidance))
     found: dict[Cell, Path] = {}
     yield from gallery.noted(gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch), run, found)
     picture = sheets.grid_sheet(cells, found, run=run.name, base=resolved.base.model)
@@ -96,6 +97,7 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
     what = f"step {step}" if step else "the base alone"
     told = f"{run.name}, {what}: {counted(wish.count, 'picture')} of {size[0]} x {size[1]} px"
     yield Begun(run, resolved.train.steps, told)
+    yield from (Told(f"  {line}") for line in overview.burning(resolved, [cell.guidance for cell in cells]))
     yield from gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch, images=images)
 
 

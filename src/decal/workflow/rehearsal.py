@@ -112,7 +112,7 @@ def _measured(at: Project, resolved: Resolved, learnt: list[Record], pictures_in
     from decal.cache import Cache
 
     device = training.choose_device(resolved.train)
-    base = load(resolved.base.model, device=device, dtype=training.choose_dtype(resolved.train, device))
+    base = load(resolved.taught, device=device, dtype=training.choose_dtype(resolved.train, device))
     some = learnt[: resolved.train.batch * resolved.train.accumulation]
     short = resolved.model_copy(update={"train": resolved.train.model_copy(update={"steps": STEPS, "checkpoint_every": 1})})
     with tempfile.TemporaryDirectory() as folder, told_when_full("rehearsing", ""):

@@ -212,8 +212,10 @@ def _staging(at: Project) -> Iterator[Path]:
 def _places(at: Project, run: Run, staged: Path) -> dict[str, str]:
     """The folders of this machine that text may name, and what they are called in a hand-in."""
     places = {str(Path.home()): "~", sys.prefix: "python", str(Path(__file__).parents[2]): "decal", str(at.folder.resolve()): "."}
-    if (base := as_folder(runs.about(run).settings.base.model)) is not None:
-        places[str(base)] = f"base/{base.name}"
+    named = runs.about(run).settings.base
+    for model in (named.model, named.teacher):
+        if model is not None and (base := as_folder(model)) is not None:
+            places[str(base)] = f"base/{base.name}"
     return places | {str(staged): "."}
 
 

@@ -1,8 +1,10 @@
 """Training: begin a run, or go on with one, and keep each record once its file is whole."""
 
 import logging
+import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from decal import dataset, gallery, grid, overview, project, runs
@@ -63,15 +65,20 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
 
         training.require_trackers(resolved.train.trackers)
         device = training.choose_device(resolved.train)
-        base = load(resolved.base.model, device=device, dtype=training.choose_dtype(resolved.train, device))
+        base = load(resolved.taught, device=device, dtype=training.choose_dtype(resolved.train, device))
+        drawn_with = load(resolved.base.model, device=device, dtype=base.dtype)
         where = f"{str(base.dtype).removeprefix('torch.')} on {device}"
         if is_begun:
-            gallery.same_base(run, base)
+            about = runs.about(run)
+            gallery.same_base(drawn_with, about.base, run)
+            gallery.same_base(base, about.taught or about.base, run)
             runs.go_on(run, resolved, records, device=where)
         else:
-            runs.begin(run, resolved, records, device=where, base=base.fingerprint())
+            taught = base.fingerprint() if resolved.base.teacher else None
+            runs.begin(run, resolved, records, device=where, base=drawn_with.fingerprint(), taught=taught)
         resume, attempt = _resume(run)
         yield Begun(run, resolved.train.steps, overview.training(run, resolved, counts, where, 0 if resume is None else resume.step))
+        yield from (Told(f"  {line}") for line in overview.cautions(resolved))
         cache = Cache(at.cache, base, resolved.data)
         batch, accumulation = resolved.train.batch, resolved.train.accumulation
         remedy = (
@@ -204,12 +211,21 @@ def _validation_prompts(at: Project, resolved: Resolved) -> list[str]:
 
 def _validate(base: "Base", resolved: Resolved, album: gallery.Album, step: int, prompts: list[str]) -> Iterator[Progress | Generation]:
     """Draw the validation prompts with the adapter as it stands in training."""
-    from decal.generate import generate_live
+    from decal import lora
+    from decal.generate import generate, generate_live
 
     cells = album.missing(_validation_cells(resolved, [step], prompts))
     if cells:
         yield Progress("drawing the validation prompts")
-    yield from album.keep(generate_live(base, cells, batch=resolved.compare.batch))
+    if cells and resolved.base.teacher is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / lora.PORTABLE_FILE
+            names, scale = lora.names_of(base.denoiser), resolved.train.scale
+            lora.save(path, lora.attached(base, resolved.train), scale=scale, names=names, about={})
+            drawn = generate(_drawn_with(resolved, base), cells, adapters={step: path}, images={}, batch=resolved.compare.batch)
+            yield from album.keep(drawn)
+    else:
+        yield from album.keep(generate_live(base, cells, batch=resolved.compare.batch))
     base.release_encoders()
 
 
@@ -224,7 +240,15 @@ def _validate_missing(
     cells = album.missing(_validation_cells(resolved, list(whole), prompts))
     if cells:
         yield Progress("drawing the validation prompts")
-        yield from album.keep(generate(base, cells, adapters=whole, images={}, batch=resolved.compare.batch))
+        drawn_with = base if resolved.base.teacher is None else _drawn_with(resolved, base)
+        yield from album.keep(generate(drawn_with, cells, adapters=whole, images={}, batch=resolved.compare.batch))
+
+
+def _drawn_with(resolved: Resolved, base: "Base") -> "Base":
+    """The model that is drawn with, where it is not the one in training; loaded anew each time, so that it takes no memory in between."""
+    from decal.bases import load
+
+    return load(resolved.base.model, device=base.device, dtype=base.dtype)
 
 
 def _is_drawn(resolved: Resolved, step: int) -> bool:
