@@ -18,8 +18,10 @@ from decal.errors import SettingsError
 from decal.generate import finite, generate
 from decal.presets import base_preset
 from decal.project import Run
-from decal.records import Cell, Generation
+from decal.records import Cell, Generation, Probe
 from decal.runs import about
+from decal.scores.few_steps import healths
+from decal.scores.looks import Looks
 from decal.settings import parse, resolve
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
@@ -130,7 +132,7 @@ def test_a_lora_of_the_base_is_drawn_with_the_model_of_few_steps(
     sets = [word for one in few for word in ("--set", one)]
     for name, model, more in (("applied", turbo, ["--set", f"base.teacher={tiny_xl}"]), ("taught", tiny_xl, [])):
         assert call("new", tmp_path / name, "--from", shapes, "--keyword", "zorb", "--base", model)[0] == 0
-        code, out, err = call("train", tmp_path / name, *sets, *more)
+        code, _, err = call("train", tmp_path / name, *sets, *more)
         assert code == 0, err
     runs = [Run(tmp_path / name / "runs" / "run-01") for name in ("applied", "taught")]
     of_turbo, of_base = (lora.load(run.checkpoint(4) / lora.PORTABLE_FILE) for run in runs)
@@ -151,3 +153,43 @@ def test_a_strength_that_leaves_no_step_is_refused(turbo: Path, shapes: Path, ca
     assert call("train", at, *("--set", "train.steps=1", "--set", "train.batch=1", "--set", "train.trackers=[]"))[0] == 0
     code, _, err = call("draw", "zorb style sticker of a boat", at, "--image", shapes / "red-ring.png", "--strength", "0.2")
     assert (code, "0.2 of 4 steps is less than one" in err) == (2, True)
+
+
+def looks_of(sharpness: float, *, is_fit: bool = True) -> Looks:
+    """Six prompts x two seeds of this sharpness; each shows its own prompt, or all the same thing."""
+    rng = np.random.default_rng(1)
+    content = np.eye(6)[:, None].repeat(2, axis=1) if is_fit else np.ones((6, 2, 6))
+    content = content + 0.01 * rng.standard_normal((6, 2, 6))
+    tone = np.zeros((6, 2, 4))
+    tone[..., 3] = sharpness + 0.05 * rng.standard_normal((6, 2))
+    return Looks(content / np.linalg.norm(content, axis=-1, keepdims=True), np.zeros((6, 2, 1)), np.zeros((6, 2, 1)), tone)
+
+
+WHOLE = dict.fromkeys((1, 2, 4, 30), looks_of(-2))
+SPOILT = {
+    "nothing": (WHOLE, []),
+    "blurred at few steps": (dict(zip((1, 2, 4, 30), map(looks_of, (-3, -2.5, -2.1, -2)), strict=True)), [1, 2]),
+    "softer at any number": (dict.fromkeys((1, 2, 4, 30), looks_of(-3)), []),
+    "of one thing at a step": (WHOLE | {1: looks_of(-2, is_fit=False)}, [1]),
+    "sharper at few steps": (WHOLE | {1: looks_of(-1)}, []),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_probe_finds_steps_that_were_lost(how: str) -> None:
+    after, lost = SPOILT[how]
+    assert [health.steps for health in healths(WHOLE, after) if health.is_lost] == lost
+
+
+@pytest.mark.slow
+def test_a_training_of_few_steps_is_probed_once(turbo: Path, shapes: Path, call: Call, tmp_path: Path) -> None:
+    at = tmp_path / "zorb"
+    few = ["train.steps=2", "train.batch=2", "train.rank=2", "train.trackers=[]", "train.validation_prompts=[]"]
+    sets = [word for one in few for word in ("--set", one)]
+    call("new", at, "--from", shapes, "--keyword", "zorb", "--base", turbo)
+    code, _, err = call("train", at, *sets)
+    run = Run(at / "runs" / "run-01")
+    found = project.read_record(run.probe, Probe)
+    assert (code, found is not None and [row.steps for row in found.rows]) == (0, [1, 2, 4, 30]), err
+    assert (run.sheets / "probe-step-000002.png").exists()
+    assert "nothing has changed since the last probe" in call("train", at, *sets)[1]

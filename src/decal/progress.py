@@ -22,7 +22,8 @@ from decal import checklist
 from decal.compare import telling
 from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
-from decal.records import Checkpoint, Description, Generation, Point, Step, Verdict
+from decal.records import Checkpoint, Description, Generation, Point, Probe, Step, Verdict
+from decal.scores import few_steps
 from decal.wording import clock, counted, printable
 
 PLAIN_SECONDS = 5.0
@@ -67,7 +68,7 @@ class Display:
 
     def _print(self, event: Event) -> None:
         match event:
-            case Told() | Description() | Point() | Verdict():
+            case Told() | Description() | Point() | Verdict() | Probe():
                 self._line(_text(event))
             case Begun():
                 self._begun = event
@@ -138,7 +139,7 @@ class Display:
                 print(to_json(line), flush=True)
 
 
-def _text(event: Told | Description | Point | Verdict) -> str:
+def _text(event: Told | Description | Point | Verdict | Probe) -> str:
     """What there is to read in an event that is only told."""
     match event:
         case Told():
@@ -149,6 +150,8 @@ def _text(event: Told | Description | Point | Verdict) -> str:
             return "\n".join(checklist.lines(event))
         case Verdict():
             return "\n".join(["", *wrapped(event.reason), "", *telling.table(event), ""])
+        case Probe():
+            return "\n".join(few_steps.table(event))
 
 
 def wrapped(text: str) -> list[str]:

@@ -77,6 +77,11 @@ class Run:
         return self.folder / "scores.jsonl"
 
     @property
+    def probe(self) -> Path:
+        """Whether the few steps of a few-step base were kept: a `Probe`."""
+        return self.folder / "probe.json"
+
+    @property
     def verdict(self) -> Path:
         """Which checkpoint to keep: a `Verdict`."""
         return self.folder / "verdict.json"

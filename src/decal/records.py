@@ -515,6 +515,32 @@ Side = Literal["train", "unseen account", "unseen time", "apart"]
 Engagement = Literal["low", "medium", "high"]
 
 
+class ProbedSteps(Line):
+    """What a number of steps gives without an adapter and with it, the latter second; see `scores.few_steps.Health`.
+
+    sharper, nearer: against many steps, the mean and the ends of its 95 % interval.
+    """
+
+    steps: int
+    sharpness: tuple[float, float]
+    adherence: tuple[float, float]
+    distance: float
+    sharper: tuple[float, float, float]
+    nearer: tuple[float, float, float]
+    is_lost: bool
+
+
+class Probe(Line):
+    """Whether a checkpoint kept the few steps of its base; `probe.json` of a run. made_of: fingerprint of cells, base and adapter."""
+
+    checkpoint: int
+    sampler: str
+    guidance: float
+    prompts: int
+    rows: tuple[ProbedSteps, ...]
+    made_of: str
+
+
 class PostMedia(Line):
     """A picture that hangs on a post, or the still of a film. url: as the table has it, not opened yet."""
 

@@ -336,7 +336,7 @@ def _facts(cells: Sequence[Cell], base: str) -> list[tuple[str, str]]:
         ("base", public_name(base)),
         ("guidance", _listed(cell.guidance for cell in cells)),
         ("seed", _listed(cell.seed for cell in cells)),
-        ("sampler", f"{A1111_SAMPLERS[first.sampler]}, {counted(first.steps, 'step')}"),
+        ("sampler", f"{A1111_SAMPLERS[first.sampler]}, {_steps(cells)}"),
         ("size", f"{first.width_px} x {first.height_px} px"),
     ]
     if any(cell.lora_strength != 1 for cell in cells):
@@ -344,6 +344,11 @@ def _facts(cells: Sequence[Cell], base: str) -> list[tuple[str, str]]:
     if first.image_strength is not None:
         facts.append(("from a picture, redrawn", _listed(cell.image_strength for cell in cells if cell.image_strength is not None)))
     return [*facts, ("negative", first.negative)] if first.negative else facts
+
+
+def _steps(cells: Sequence[Cell]) -> str:
+    counts = _unique(cells, lambda cell: cell.steps)
+    return counted(counts[0], "step") if len(counts) == 1 else f"{', '.join(map(str, counts))} steps"
 
 
 def _measure(cell: Cell, columns: int, rows: int) -> _Measure:

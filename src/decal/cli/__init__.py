@@ -21,6 +21,7 @@ from decal.cli.exchange import export, import_
 from decal.cli.judging import report, vote
 from decal.cli.options import STOP
 from decal.cli.posts import app as posts
+from decal.cli.probing import probe
 from decal.cli.publishing import publish
 from decal.cli.submitting import submit
 from decal.cli.training import demo, draw, grid, run, train
@@ -41,6 +42,7 @@ for command in (
     describe,
     caption,
     train,
+    probe,
     compare,
     report,
     vote,

@@ -34,7 +34,11 @@ def new(
     ] = None,
     keyword: Annotated[str, typer.Option(help="The word that will call your style; best one that means nothing yet.")] = "",
     base: Annotated[
-        str, typer.Option(help="mini, sd1.5, sd2.1, sd2.1-base, a hub id or a folder; mini where neither it nor the preset names one.")
+        str,
+        typer.Option(
+            help="mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id, a folder or a .safetensors file; "
+            "mini where neither it nor the preset names one."
+        ),
     ] = "",
     preset: Annotated[
         str, typer.Option(help="What the pictures are: stickers, posts, or style for any other kind; decal presets lists more.")

@@ -33,6 +33,7 @@ from decal.workflow.meaning import draw_keyword
 from decal.workflow.observing import observe_posts
 from decal.workflow.planning import plan_posts
 from decal.workflow.posting import PostOrder, begin_posts, import_posts
+from decal.workflow.probing import probe
 from decal.workflow.publishing import Target, publish
 from decal.workflow.rehearsal import rehearse
 from decal.workflow.reporting import write_report
@@ -87,6 +88,7 @@ __all__ = [
     "observe_posts",
     "pick",
     "plan_posts",
+    "probe",
     "publish",
     "rehearse",
     "report_posts",

@@ -12,10 +12,12 @@ from decal.batches import MAX_EPOCH, lowest_terms
 from decal.checks import Checked
 from decal.errors import DataError
 from decal.events import Begun, Event, Progress, Stop, Told, stop_if
+from decal.presets import base_preset
 from decal.project import Project, Run
 from decal.records import Cell, Checkpoint, Generation, Record, Step
 from decal.settings import Resolved, Settings, resolve
 from decal.wording import counted
+from decal.workflow import probing
 from decal.workflow.checking import check
 from decal.workflow.choice import Choice, run_to_train
 
@@ -35,6 +37,24 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
     """
     run = run_to_train(at, choice)
     settings = runs.with_start(run, settings)
+    yield from _brought_to_its_end(at, settings, run, choice, stop)
+    # Only here, where nothing of the training is held any more.
+    if base_preset(settings.base.model).has_few_steps:
+        yield from _probed(at, settings, run, stop)
+
+
+def _probed(at: Project, settings: Settings, run: Run, stop: Stop) -> Iterator[Event]:
+    """Whether the last checkpoint kept the few steps of its base."""
+    there = len(grid.read_prompts(at.compare_prompts)) if at.compare_prompts.exists() else 0
+    if there < probing.MIN_PROMPTS:
+        logger.warning("%s holds too few prompts to see whether the few steps of the base were kept", at.compare_prompts)
+        return
+    last = runs.checkpoints(run)[-1].step
+    yield from probing.probe(at, settings, Choice(run.name), last, stop)
+
+
+def _brought_to_its_end(at: Project, settings: Settings, run: Run, choice: Choice, stop: Stop) -> Iterator[Event]:
+    """Train a run as far as its settings say."""
     if is_done(at, settings, run):
         yield _nothing_to_train(run, "settings and pictures are as they were")
         return
