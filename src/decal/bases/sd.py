@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from decal.bases import Conditioning, Outline, Prediction
-from decal.bases.places import WEIGHTS, first_line, locate
+from decal.bases.places import WEIGHTS, first_line, locate, weights_of
 from decal.errors import BaseModelError
 from decal.pictures import Frame
 from decal.presets import public_name
@@ -116,7 +116,7 @@ class StableDiffusion:
         hashes = hashlib.sha256()
         for part in parts or sorted(("scheduler", "unet", "vae", *self.text_parts)):
             for path in sorted((self.folder / part).glob("*")):
-                if path.suffix in (".json", ".txt") or str(path.relative_to(self.folder)) == WEIGHTS.get(part):
+                if path.suffix in (".json", ".txt") or (part in WEIGHTS and path == weights_of(self.folder, part)):
                     hashes.update(path.name.encode())
                     hashes.update(_file_hash(str(path.resolve()), path.stat().st_mtime_ns))
         return hashes.hexdigest()
@@ -187,8 +187,10 @@ class StableDiffusion:
         return cast(Tensor, rows.to(self.device))
 
     def _load(self, kind: Any, part: str, dtype: torch.dtype) -> Any:
+        variant = "fp16" if ".fp16" in weights_of(self.folder, part).suffixes else None
+        how = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True, "variant": variant}
         try:
-            module = kind.from_pretrained(self.folder, subfolder=part, torch_dtype=dtype, use_safetensors=True, local_files_only=True)
+            module = kind.from_pretrained(self.folder, subfolder=part, **how)
         except (OSError, ValueError, RuntimeError, KeyError) as problem:
             raise BaseModelError(
                 f"{self.folder}: {part} cannot be loaded ({first_line(problem)}).\n"
