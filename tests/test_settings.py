@@ -20,7 +20,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     assert told == (
         "decal.toml with --set: train.rank must be greater than or equal to 1 (it is 0).\n"
         "decal.toml with --set: train.rnak is not a setting. Did you mean train.rank?\n"
-        "decal.toml with --set: grid.sampler must be 'ddim', 'euler' or 'dpm++' (it is 'edm').\n"
+        "decal.toml with --set: grid.sampler must be 'ddim', 'euler', 'euler_a' or 'dpm++' (it is 'edm').\n"
         "3 problems, nothing was started."
     )
 
@@ -34,7 +34,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         ('[base]\nmodel = "stabilityai/stable-diffusion-2-1"\n', 'has left the hub. Write "sd2.1"'),
         ('[base]\nmodel = "minni"\n', 'base.model = "minni" is no base that Decal knows, and no folder here. Did you mean "mini"?'),
         ('[base]\nmodel = "SD21"\n', 'Did you mean "sd2.1"?'),
-        ('[base]\nmodel = "pixart"\n', "There are mini, sd1.5, sd2.1, sd2.1-base, sdxl, hub ids (owner/name) and folders."),
+        ('[base]\nmodel = "pixart"\n', "There are mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, hub ids (owner/name) and folders."),
         ("[train]\nlr = 1e-4\n", "Did you mean train.learning_rate?"),
         ('[data]\nground = "pink"\n', "data.ground must be white, black, grey or a colour such as #ffcc00 (it is 'pink')"),
         ("[grid]\nguidance = [-3, 900]\n", "grid.guidance must be less than or equal to 50 (it is 900)"),
@@ -55,7 +55,7 @@ def test_a_change_on_the_command_line_wins(tmp_path: Path) -> None:
     (tmp_path / "decal.toml").write_text("[train]\nrank = 4\n", "utf-8")
     assert read(tmp_path / "decal.toml", ["train.rank=16", "base.model=sd1.5"]).model_dump(include={"train": {"rank"}, "base": True}) == {
         "train": {"rank": 16},
-        "base": {"model": "sd1.5"},
+        "base": {"model": "sd1.5", "teacher": None},
     }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from decal.errors import BaseModelError
+from decal.single_files import family_of, is_single
 from decal.subjects import Kind
 
 Targets = Literal["attention", "all", "imported"]
@@ -165,7 +166,7 @@ DEAD_IDS: dict[str, str] = {
 
 
 def base_preset(model: str) -> BasePreset:
-    """The row of a base by its short name, hub id or folder; the row of an unknown SD model otherwise.
+    """The row of a base by its short name, hub id, folder or single file; the row of an unknown SD model otherwise.
 
     For a folder, the resolution and the token limit are read from the model's own configuration.
     Raises BaseModelError where a folder is there but is not a Stable Diffusion model.
@@ -174,11 +175,14 @@ def base_preset(model: str) -> BasePreset:
     if preset is None:
         preset = replace(UNKNOWN, where=model)
     folder = Path(preset.where).expanduser()
+    if is_single(preset.where):
+        alike = BASES[family_of(folder)]
+        return replace(alike, where=str(folder), licence=UNKNOWN.licence, revision=None, mirrors=(), teach=None)
     return _read_folder(preset, folder) if folder.is_dir() else preset
 
 
 def public_name(model: str) -> str:
-    """A base as it may be named in files that leave the machine: a folder by its last part only."""
+    """A base as it may be named in files that leave the machine: a folder or a file by its last part only."""
     folder = as_folder(model)
     if folder is None and Path(model).expanduser().is_absolute():
         # A folder that is not there any more says as much about the machine.
@@ -187,9 +191,9 @@ def public_name(model: str) -> str:
 
 
 def as_folder(model: str) -> Path | None:
-    """The full path of a base that is named by its folder; a short name wins over a folder that happens to be called so."""
+    """The full path of a base that is named by its folder or file; a short name wins over a folder that happens to be called so."""
     folder = Path(model).expanduser()
-    return folder.resolve() if model not in BASES and folder.is_dir() else None
+    return folder.resolve() if model not in BASES and (folder.is_dir() or is_single(model)) else None
 
 
 def why_unknown(model: str) -> str | None:

@@ -91,7 +91,9 @@ class BaseSettings(Section):
     """Which model is taught."""
 
     model: str = Field(
-        "mini", min_length=1, description="mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id, or a folder in the diffusers layout."
+        "mini",
+        min_length=1,
+        description="mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id, a folder in the diffusers layout, or a .safetensors file.",
     )
     teacher: str | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""Where the files of a base are: a folder, or a hub id that is first brought onto the disk.
+"""Where the files of a base are: a folder, a single file that is unpacked, or a hub id that is first brought onto the disk.
 
 So from there on every base is a folder and its fingerprint is that of its files. A known base is fetched at a pinned revision, so that it
 is the same one next year; what is on the disk already serves where the hub cannot be reached.
@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 
 from decal.errors import BaseModelError
 from decal.presets import DEAD_IDS, BasePreset, base_preset
+from decal.single_files import is_single
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,10 @@ def locate(model: str) -> Path:
     folder = Path(preset.where).expanduser()
     if folder.is_dir():
         return folder
+    if is_single(preset.where):
+        from decal.bases.unpacking import unpacked
+
+        return unpacked(folder)
     problems: dict[str, Exception] = {}
     for where, revision in _places(preset):
         try:
