@@ -30,6 +30,7 @@ ORDER = """
     gallery exhibits candidates overview
     checklist notebooks parcel card
     compat
+    bench
     workflow
     progress cli
 """.split()

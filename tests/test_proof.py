@@ -59,7 +59,8 @@ class Script:
         snr = compute_snr(self.noising, timesteps)
         weights = torch.stack([snr, snr_gamma * torch.ones_like(timesteps)], dim=1).min(dim=1)[0] / (snr + (kind != "epsilon"))
         losses = F.mse_loss(predicted.float(), wanted.float(), reduction="none")
-        return (losses.mean(dim=[1, 2, 3]) * weights).mean()
+        weighted: Tensor = (losses.mean(dim=[1, 2, 3]) * weights).mean()
+        return weighted
 
 
 Opened = tuple[_Loop, Script]
@@ -112,7 +113,7 @@ def test_the_gradient_of_every_factor_is_the_scripts(
 ) -> None:
     loop, script = both = opened(prediction, snr_gamma)
     for loss in both_losses(both, snr_gamma):
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
     ours = {name: factor.grad for name, factor in loop.factors.items()}
     theirs = {name: factor.grad for name, factor in script.factors.items()}
     assert set(ours) == set(theirs)
@@ -133,7 +134,7 @@ def test_after_fifty_equal_steps_the_adapters_draw_the_same_pictures(
         loop.advance()
         batch = loop.task.train.batch(samples)
         loss = script.loss(batch.mean + batch.std * posterior, noise, timesteps, batch.conditioning["encoder_hidden_states"], None)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         script.optimizer.step()
         script.optimizer.zero_grad()
     loop.send()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import typer
 
 from decal.cli.about import doctor, presets, show
+from decal.cli.benching import bench
 from decal.cli.checking import check
 from decal.cli.choosing import compare
 from decal.cli.compat import AS_TYPED, compat
@@ -57,6 +58,7 @@ for command in (
     publish,
     doctor,
     presets,
+    bench,
 ):
     app.command(command.__name__.strip("_"))(command)
 app.command("compat", context_settings=AS_TYPED)(compat)

@@ -7,6 +7,7 @@ torch is imported inside the functions that need it, so that looking at a projec
 from decal.workflow.answering import PostWish, draw_posts
 from decal.workflow.appraising import Report, report_posts
 from decal.workflow.beginning import CANDIDATES, SAMPLE_KEYWORD, Order, describe, draw_candidates, new, pick, sample_order
+from decal.workflow.benching import BenchWish, measure_training
 from decal.workflow.checking import (
     LOOKED_AT_UNASKED,
     SHEET,
@@ -47,6 +48,7 @@ __all__ = [
     "LOOKED_AT_UNASKED",
     "SAMPLE_KEYWORD",
     "SHEET",
+    "BenchWish",
     "Captioned",
     "Choice",
     "Finished",
@@ -84,6 +86,7 @@ __all__ = [
     "join_votes",
     "learn_posts",
     "look_closer",
+    "measure_training",
     "new",
     "observe_posts",
     "pick",
