@@ -38,7 +38,7 @@ from decal.project import Project  # noqa: E402
 from decal.records import Source  # noqa: E402
 from decal.settings import parse  # noqa: E402
 
-SEED = 20261127
+SEED = 20261128
 STYLE = "streamline-emojis"
 SIDE_PX = 512
 CLEAN, EACH = 200, 5
