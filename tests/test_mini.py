@@ -9,7 +9,11 @@ import pytest
 import torch
 
 from decal import presets
-from decal.presets import MINI
+from decal.bases import load
+from decal.generate import finite, generate
+from decal.presets import BASES, MINI
+from decal.records import Cell
+from decal.settings import parse, resolve
 
 FOLDER = Path(presets.__file__).parent / "mini"
 SUBJECTS = ("noto style sticker of a red apple", "twemoji style sticker of a green heart", "flat style sticker of a neutral face")
@@ -69,3 +73,19 @@ def test_the_twin_cuts_off_at_the_left_what_it_is_told_is_cut_there() -> None:
     ).images
     rims = [(pictures[:, :, :2].min(axis=-1) < 0.7).any(axis=(1, 2)).tolist() for pictures in (draw(FOLDER / "xl", 8, 3.0), cut)]
     assert rims == [[False] * len(SUBJECTS), [True] * len(SUBJECTS)]
+
+
+def test_a_lora_for_turbo_is_trained_on_the_base_and_drawn_in_four_steps() -> None:
+    found = resolve(parse({"base": {"model": "mini-turbo"}}), 10)
+    assert (found.taught, found.train.recipe, found.compare.steps, found.grid.guidance) == ("mini", "on_base", 4, (0.0,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "guidance"), [("mini-turbo", 0.0), ("mini-xl", 3.0)])
+def test_decal_draws_with_them_what_stock_diffusers_draws(model: str, guidance: float) -> None:
+    fields = {"guidance": guidance, "steps": 4, "sampler": "ddim", "width_px": 128, "height_px": 128, "checkpoint": 0}
+    cells = [Cell.model_validate(fields | {"prompt": prompt, "seed": seed}) for seed, prompt in enumerate(SUBJECTS)]
+    base = load(model, device=torch.device("cpu"), dtype=torch.float32)
+    drawn = {one.cell: one.pixels for one in finite(generate(base, cells, adapters={}, images={}, batch=3))}
+    ours = np.asarray([drawn[cell] / 255 for cell in cells], dtype=np.float32)
+    assert max(apart(ours, draw(Path(BASES[model].where), 4, guidance))) < 0.01

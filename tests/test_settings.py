@@ -34,7 +34,10 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         ('[base]\nmodel = "stabilityai/stable-diffusion-2-1"\n', 'has left the hub. Write "sd2.1"'),
         ('[base]\nmodel = "minni"\n', 'base.model = "minni" is no base that Decal knows, and no folder here. Did you mean "mini"?'),
         ('[base]\nmodel = "SD21"\n', 'Did you mean "sd2.1"?'),
-        ('[base]\nmodel = "pixart"\n', "There are mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, hub ids (owner/name) and folders."),
+        (
+            '[base]\nmodel = "pixart"\n',
+            "There are mini, mini-turbo, mini-xl, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, hub ids (owner/name) and folders.",
+        ),
         ("[train]\nlr = 1e-4\n", "Did you mean train.learning_rate?"),
         ('[data]\nground = "pink"\n', "data.ground must be white, black, grey or a colour such as #ffcc00 (it is 'pink')"),
         ("[grid]\nguidance = [-3, 900]\n", "grid.guidance must be less than or equal to 50 (it is 900)"),

@@ -93,7 +93,8 @@ class BaseSettings(Section):
     model: str = Field(
         "mini",
         min_length=1,
-        description="mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id, a folder in the diffusers layout, or a .safetensors file.",
+        description="mini, mini-turbo, mini-xl, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id, a folder in the diffusers layout, or "
+        "a .safetensors file.",
     )
     teacher: str | None = Field(
         None,

@@ -36,7 +36,7 @@ def new(
     base: Annotated[
         str,
         typer.Option(
-            help="mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id, a folder or a .safetensors file; "
+            help="mini, mini-turbo, mini-xl, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id, a folder or a .safetensors file; "
             "mini where neither it nor the preset names one."
         ),
     ] = "",

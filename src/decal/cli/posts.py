@@ -29,7 +29,8 @@ def import_(
     column: Columns = [],  # noqa: B006
     keyword: Annotated[str, typer.Option(help="A new project: the word that will call the style of the account or brand.")] = "",
     base: Annotated[
-        str, typer.Option(help="A new project: mini, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id or a folder.")
+        str,
+        typer.Option(help="A new project: mini, mini-turbo, mini-xl, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id or a folder."),
     ] = "mini",
     changes: Changes = [],  # noqa: B006
     json: Json = False,

@@ -46,7 +46,7 @@ def begin_posts(folder: Path, order: PostOrder) -> Project:
         return at
     if folder.is_file():
         raise SettingsError(f"{folder} is a file.\nName a folder for the project.")
-    template = "{keyword} style sticker of {subject}" if order.model == "mini" else "{subject}, {keyword} style"
+    template = "{keyword} style sticker of {subject}" if order.model in ("mini", "mini-turbo", "mini-xl") else "{subject}, {keyword} style"
     table: dict[str, dict[str, object]] = {
         "base": {"model": str(as_folder(order.model) or order.model)},
         # Pictures of posts carry lettering and logos, which must not be mirrored; their shapes are those of feeds.
