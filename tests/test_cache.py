@@ -53,10 +53,21 @@ def test_an_edited_picture_is_encoded_anew_and_no_other(tiny: Path, folder: Path
     assert fill(tiny, folder)[0] == [0, 1]
 
 
-@pytest.mark.parametrize("change", [{"ground": "black"}, {"fit": "crop"}, {"flip": False}, {"resolution": 32}])
+@pytest.mark.parametrize("change", [{"ground": "black"}, {"fit": "crop"}, {"flip": False}, {"resolution": 32}, {"transparent_weight": 0.1}])
 def test_another_preprocessing_is_another_key(change: dict[str, object], tiny: Path, folder: Path) -> None:
     fill(tiny, folder)
     assert fill(tiny, folder, **change)[0] == [0, 8, 16]
+
+
+def test_transparent_places_count_as_much_as_asked_and_are_mirrored_with_the_picture(tiny: Path, folder: Path) -> None:
+    cut = Image.new("RGBA", (64, 64), (255, 0, 0, 255))
+    cut.paste((0, 0, 0, 0), (0, 0, 16, 64))  # the left quarter, two of eight places
+    cut.save(folder / records_of(folder)[0].file)
+    _, cache = fill(tiny, folder, transparent_weight=0.25)
+    batch = cache.examples(records_of(folder), budget=2**30).batch(
+        [Sample(0, False, False), Sample(0, True, False), Sample(1, False, False)]
+    )
+    assert batch.mask[:, 0, 4].tolist() == [[0.25] * 2 + [1.0] * 6, [1.0] * 6 + [0.25] * 2, [1.0] * 8]
 
 
 def test_a_torn_cache_file_is_made_again(tiny: Path, folder: Path) -> None:

@@ -36,7 +36,8 @@ ENCODE_BATCH = 8
 class Batch:
     """Samples of one step, on the device.
 
-    mean, std: [B, C, h, w], of the latents. mask: [B, 1, h, w], 1 where the picture is and 0 where it was padded.
+    mean, std: [B, C, h, w], of the latents. mask: [B, 1, h, w], how much each place counts: 1 where the picture is, 0 where it was padded,
+    and between them where it is transparent and `data.transparent_weight` says so.
     """
 
     mean: Tensor
@@ -138,6 +139,8 @@ class Cache:
         self._settings = settings
         self._dtype = torch.float32 if base.dtype == torch.float32 else torch.float16
         how = settings.model_dump(include={"resolution", "ground", "fit", "flip"})
+        if settings.transparent_weight != 1:
+            how["transparent_weight"] = settings.transparent_weight
         self._pictures_key = fingerprint("pictures", 1, how, str(self._dtype), base.fingerprint("vae"))
         self._texts_key = fingerprint("texts", 1, str(base.dtype), base.fingerprint(*base.text_parts))
 
@@ -197,7 +200,20 @@ class Cache:
             covered = np.array(small)
             # A very long picture covers none by half; then those that it covers most count.
             inside = torch.from_numpy(covered >= min(128, int(covered.max()))).to(torch.uint8)[None]
+            if settings.transparent_weight != 1:
+                inside = inside * self._weights(dataset / record.file, small.size)
             _save(self._picture(record), {"latents": found.contiguous(), "mask": inside})
+
+    def _weights(self, path: Path, size: tuple[int, int]) -> Tensor:
+        """How much each place of a picture's latents counts by how opaque it is, [1, h, w], float32.
+
+        Source of the idea: the masked training of OneTrainer and the alpha mask of sd-scripts.
+        """
+        settings = self._settings
+        grey = Image.merge("RGB", [pictures.opacity(path)] * 3)
+        opaque, _ = pictures.fitted(grey, settings.resolution, settings.fit, "black")
+        share = np.array(opaque.getchannel(0).resize(size, Image.Resampling.BOX), dtype=np.float32) / 255
+        return torch.from_numpy(settings.transparent_weight + (1 - settings.transparent_weight) * share)[None]
 
     def _shape(self, record: Record) -> tuple[int, int]:
         return pictures.shape_for(record.width_px, record.height_px, self._settings.resolution, self._settings.fit)

@@ -141,6 +141,12 @@ def load(path: Path, ground: str) -> Image.Image:
     return _composite(rgb, alpha, colour(ground))
 
 
+def opacity(path: Path) -> Image.Image:
+    """How opaque each pixel is, as "L": 255 where nothing shines through; upright. Raises PictureError as `look` does."""
+    rgb, alpha = _split(path, _upright(_decode(path, _read(path))))
+    return Image.new("L", rgb.size, 255) if alpha is None else alpha
+
+
 def shape_for(width_px: int, height_px: int, side_px: int, fit: Fit) -> tuple[int, int]:
     """Width and height in px that a picture of this size is trained at: the square, or for `bucket` the nearest shape of its area.
 

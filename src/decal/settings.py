@@ -58,6 +58,9 @@ PEER_NAMES = {
     "checkpointing_steps": "checkpoint_every",
     "save_every_n_steps": "checkpoint_every",
     "random_flip": "flip",
+    "alpha_mask": "transparent_weight",
+    "masked_loss": "transparent_weight",
+    "unmasked_weight": "transparent_weight",
     "pretrained_model_name_or_path": "model",
     "report_to": "trackers",
 }
@@ -114,6 +117,13 @@ class DataSettings(Section):
         "pad",
         description="pad: made square on the ground, which is kept out of the loss; crop: the middle square; bucket: the nearest shape of "
         "the same area, up to 2.5:1, and every batch of one shape.",
+    )
+    transparent_weight: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="How much fully transparent pixels count in the loss, of what opaque ones do; 0.1 teaches cut-outs more than their "
+        "ground, the held-out loss included.",
     )
     flip: bool = Field(True, description="Also learn from mirrored pictures; turn it off for text, logos and anything with a side.")
     holdout_share: float = Field(
