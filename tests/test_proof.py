@@ -86,7 +86,7 @@ def opened(tmp_path: Path, shapes: Path) -> Callable[..., Opened]:
 
 def drawn(loop: _Loop) -> Iterator[tuple[list[Sample], Tensor, Tensor, Tensor]]:
     """The samples of the loop's next step, what samples their posterior, the noise, and the timesteps."""
-    for part in loop._parts():
+    for part in loop._parts(loop.lessons[0]):
         yield part.samples, part.posterior, part.noise, part.timesteps
 
 

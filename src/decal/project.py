@@ -51,6 +51,11 @@ class Run:
         return self.folder / "dataset.jsonl"
 
     @property
+    def prior(self) -> Path:
+        """Pictures of the kind in general that were learnt beside the data set, if any: `Record` lines."""
+        return self.folder / "prior.jsonl"
+
+    @property
     def steps(self) -> Path:
         return self.folder / "steps.jsonl"
 

@@ -58,6 +58,10 @@ PEER_NAMES = {
     "checkpointing_steps": "checkpoint_every",
     "save_every_n_steps": "checkpoint_every",
     "random_flip": "flip",
+    "class_prompt": "prior_prompt",
+    "num_class_images": "prior_images",
+    "prior_loss_weight": "prior_weight",
+    "with_prior_preservation": "prior_prompt",
     "alpha_mask": "transparent_weight",
     "masked_loss": "transparent_weight",
     "unmasked_weight": "transparent_weight",
@@ -337,6 +341,16 @@ class TrainSettings(Section):
         False, description="Compute parts of the forward pass twice instead of keeping them: less memory, about a third slower."
     )
     caption_dropout: float = Field(0.1, ge=0, lt=1, description="Share of samples trained on the empty caption, which guidance needs.")
+    prior_prompt: str = Field(
+        "",
+        max_length=500,
+        description="What pictures of the kind in general are called, without the keyword, such as a sticker: the base's own pictures "
+        "of it are learnt in every step as well, so that it is not forgotten, at twice the time; empty: none.",
+    )
+    prior_images: int = Field(
+        50, ge=1, le=10000, description="How many of those: the pictures in the project's folder prior/, filled up with drawn ones."
+    )
+    prior_weight: float = Field(1.0, gt=0, le=100, description="Weight of their loss.")
     precision: Precision = Field("auto", description="fp32, bf16, fp16 (GPU only), or auto: bf16 or fp16 on a GPU, fp32 on a CPU.")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train; auto takes a GPU where there is one.")
     seed: int = Field(0, ge=0, lt=2**63, description="Decides the split, the order, the noise and the first weights.")
@@ -427,6 +441,9 @@ class Settings(Section):
         problems += _impossible(train)
         if train.stop == "auto" and self.data.holdout_share == 0:
             problems.append('train.stop = "auto" needs held-out pictures, and data.holdout_share is 0. Raise it, or write stop = "steps".')
+        keyword = self.caption.keyword.strip()
+        if keyword and keyword.casefold() in train.prior_prompt.casefold().split():
+            problems.append(f'train.prior_prompt holds the keyword "{keyword}", which the base does not know. Leave the keyword out of it.')
         if train.steps is not None and train.warmup_steps > train.steps:
             problems.append(f"train.warmup_steps ({train.warmup_steps}) is larger than train.steps ({train.steps}). Lower it.")
         if self.base.model in DEAD_IDS:
@@ -484,6 +501,8 @@ def _impossible_kinds(train: TrainSettings) -> list[str]:
     problems = []
     if train.algorithm in ("loha", "lokr") and train.rank_stabilised:
         problems.append(f'train.rank_stabilised belongs to lora and dora, and train.algorithm is "{train.algorithm}". Leave it out.')
+    if not train.prior_prompt and (train.prior_images, train.prior_weight) != (50, 1.0):
+        problems.append("train.prior_images and train.prior_weight belong to train.prior_prompt. Write that, or leave them out.")
     if train.targets == "imported" and (train.algorithm != "lora" or train.ranks):
         problems.append('train.targets = "imported" goes on with a plain LoRA of one rank. Leave train.algorithm and train.ranks out.')
     if train.text_learning_rate is not None and train.algorithm == "dora":

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from decal import lora, objective, optimizers, state
 from decal.bases import Base
-from decal.batches import Order, Sample, lowest_terms
+from decal.batches import Order, Sample, lowest_terms, seed_for
 from decal.cache import Batch, Examples, to_device
 from decal.errors import DivergedError, SettingsError
 from decal.project import Run, sha256, staged_folder
@@ -55,6 +55,7 @@ class Task:
     """All that a training needs: what to learn from, how, where to put it, where to go on from, and when to stop.
 
     resume: the state to go on from; None at the beginning. stop: asked before every step. start: factors to begin with; None for new ones.
+    prior: pictures of the kind in general, which every step learns as well so that they are not forgotten.
     """
 
     run: Run
@@ -65,6 +66,7 @@ class Task:
     resume: State | None
     stop: Callable[[], bool]
     start: Path | None = None
+    prior: Examples | None = None
 
 
 def choose_device(settings: ResolvedTrain) -> torch.device:
@@ -226,6 +228,16 @@ class _Held:
 
 
 @dataclass(frozen=True)
+class _Lesson:
+    """Pictures that every step learns some of. what: keeps their random numbers apart from those of others. weight: of their loss."""
+
+    examples: Examples
+    order: Order
+    what: tuple[str, ...]
+    weight: float
+
+
+@dataclass(frozen=True)
 class _Part:
     """What one forward pass of a step is made of. noise: to be found; added: to the latents; all on the host."""
 
@@ -245,12 +257,12 @@ class _Loop:
         if base.device.type == "cuda":
             torch.use_deterministic_algorithms(True, warn_only=True)
             torch.backends.cudnn.benchmark = False
-        size = settings.batch * settings.accumulation
-        repeats = lowest_terms([record.repeats for record in task.train.records])
-        shapes = task.train.shapes
-        buckets = tuple(sorted(set(shapes)).index(shape) for shape in shapes) if len(set(shapes)) > 1 else ()
-        flip, dropout = task.settings.data.flip, settings.caption_dropout
-        self.order = Order(settings.seed, len(task.train), size, flip, dropout, repeats, buckets, settings.batch)
+        self.lessons = [_Lesson(task.train, self._order(task.train, settings.seed, settings.caption_dropout), (), 1.0)]
+        self.order = self.lessons[0].order
+        if task.prior is not None:
+            # The empty caption is left to the pictures that are taught.
+            order = self._order(task.prior, seed_for(settings.seed, "prior"), 0.0)
+            self.lessons.append(_Lesson(task.prior, order, ("prior",), settings.prior_weight))
         self.factors = lora.attach(base, settings, task.start)
         self.signal = base.alphas_cumprod.to(base.device)
         # accelerate keeps one state a process and refuses another precision in it; each training begins with a fresh one.
@@ -288,19 +300,28 @@ class _Loop:
             lora.begin_with(self.task.start, self.factors, self.settings.scale)
             self.average = optimizers.Average(self.factors, self.optimizer, self.settings.ema_decay)
 
+    def _order(self, examples: Examples, seed: int, caption_dropout: float) -> Order:
+        size = self.settings.batch * self.settings.accumulation
+        repeats = lowest_terms([record.repeats for record in examples.records])
+        shapes = examples.shapes
+        buckets = tuple(sorted(set(shapes)).index(shape) for shape in shapes) if len(set(shapes)) > 1 else ()
+        flip = self.task.settings.data.flip
+        return Order(seed, len(examples), size, flip, caption_dropout, repeats, buckets, self.settings.batch)
+
     def advance(self) -> None:
         """Do one optimizer step; nothing in it waits for the device."""
         self.step += 1
         settings = self.settings
         losses = []
-        for part in self._parts():
-            batch = self._batch(self.task.train, part.samples)
+        for lesson, part in ((one, part) for one in self.lessons for part in self._parts(one)):
+            batch = self._batch(lesson.examples, part.samples)
             latents = batch.mean + batch.std * self._on_device(part.posterior)
             noises = self._on_device(part.noise), self._on_device(part.added)
-            loss = self._losses(batch, latents, noises, self._on_device(part.timesteps)).mean()
+            loss = self._losses(batch, latents, noises, self._on_device(part.timesteps)).mean() * lesson.weight
             self.accelerator.backward(loss / settings.accumulation)
             losses.append(loss.detach())
-        loss = torch.stack(losses).mean()
+        # What a step reports is of the pictures that are taught; what is only kept from being forgotten counts in the gradient.
+        loss = torch.stack(losses[: settings.accumulation]).mean()
         norm = self.accelerator.clip_grad_norm_(list(self.factors.values()), settings.max_grad_norm)
         is_unfit = (~(loss.isfinite() & norm.isfinite())).float()
         rate = self.rate.at(self.step - 1)
@@ -407,22 +428,22 @@ class _Loop:
         with staged_folder(self.task.run.stop_state.parent) as staged:
             state.save(staged / self.task.run.stop_state.name, self._state())
 
-    def _parts(self) -> Iterator[_Part]:
+    def _parts(self, lesson: _Lesson) -> Iterator[_Part]:
         """The samples of this step, `train.batch` at a time, with what is drawn for them."""
-        samples, size = self.order.at(self.step), self.settings.batch
-        timesteps = self._timesteps(len(samples))
+        samples, size, what = lesson.order.at(self.step), self.settings.batch, lesson.what
+        timesteps = self._timesteps(len(samples), *what)
         firsts = range(0, len(samples), size)
-        shapes = [self.task.train.shapes[samples[first].index] for first in firsts]
+        shapes = [lesson.examples.shapes[samples[first].index] for first in firsts]
         drawn: Iterable[tuple[Tensor, ...]]
         if len(set(shapes)) == 1:
             # Drawn for the whole step and cut, so that accumulation changes nothing.
-            drawn = zip(*(torch.split(tensor, size) for tensor in self._drawn(len(samples), shapes[0])), strict=True)
+            drawn = zip(*(torch.split(tensor, size) for tensor in self._drawn(len(samples), shapes[0], *what)), strict=True)
         else:
-            drawn = (self._drawn(size, shape, part) for part, shape in enumerate(shapes))
+            drawn = (self._drawn(size, shape, *what, part) for part, shape in enumerate(shapes))
         for first, tensors in zip(firsts, drawn, strict=True):
             yield _Part(samples[first : first + size], timesteps[first : first + size], *tensors)
 
-    def _drawn(self, count: int, shape: tuple[int, int], *part: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _drawn(self, count: int, shape: tuple[int, int], *part: str | int) -> tuple[Tensor, Tensor, Tensor]:
         """For samples of this step: what samples the posterior, the noise to be found, and the noise that is added, [B, C, h, w] each."""
         settings, what = self.settings, (self.step, *part)
         size = (count, self.base.latent_channels, *shape)
@@ -438,9 +459,10 @@ class _Loop:
             added = noise + settings.input_perturbation * objective.noise_for(settings.seed, size, "perturbation", *what)
         return posterior, noise, added
 
-    def _timesteps(self, count: int) -> Tensor:
+    def _timesteps(self, count: int, *of: str) -> Tensor:
         """The timesteps of this step's samples, [B]."""
-        seed, limit, what = self.settings.seed, len(self.signal), ("timesteps", self.step)
+        seed, limit = self.settings.seed, len(self.signal)
+        what: tuple[str | int, ...] = ("timesteps", self.step, *of)
         if self.settings.recipe == "few_steps":
             return objective.trailing_timesteps(seed, count, limit, FEW_STEPS, *what)
         match self.settings.timesteps:

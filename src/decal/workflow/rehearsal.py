@@ -122,7 +122,9 @@ def _measured(at: Project, resolved: Resolved, learnt: list[Record], pictures_in
         examples = cache.examples(some, budget=int(resolved.train.cache_gib * 2**30))
         nothing = cache.examples([], budget=0)
         base.release_encoders()
-        task = training.Task(Run(Path(folder) / "run"), short, examples, nothing, 1, None, stop)
+        # Pictures of the kind in general cost as much as the others, whichever they are.
+        prior = examples if resolved.train.prior_prompt else None
+        task = training.Task(Run(Path(folder) / "run"), short, examples, nothing, 1, None, stop, prior=prior)
         events = [event for event in training.train(base, task) if isinstance(event, list)]
     seconds = [step.seconds for event in events for step in event if isinstance(step, Step) and step.step > 1]
     a_step = median(seconds)

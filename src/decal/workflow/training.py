@@ -20,6 +20,7 @@ from decal.wording import counted
 from decal.workflow import probing
 from decal.workflow.checking import check
 from decal.workflow.choice import Choice, run_to_train
+from decal.workflow.preserving import prior_pictures
 
 if TYPE_CHECKING:
     from decal.bases import Base
@@ -114,10 +115,15 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
             holdout = cache.examples([record for record in records if record.split == "holdout"], budget=budget)
             rest = budget - holdout.size_bytes if holdout.is_resident else budget
             learnt = cache.examples([record for record in records if record.split == "train"], budget=rest)
+            prior = None
+            if resolved.train.prior_prompt:
+                kept = yield from prior_pictures(at, run, drawn_with if resolved.base.teacher else base, resolved, stop)
+                yield from cache.fill(at.folder, kept)
+                prior = cache.examples(kept, budget=max(0, rest - learnt.size_bytes))
             album = gallery.Album(run, run.validation)
             yield from _validate_missing(run, base, resolved, album, prompts)
             base.release_encoders()
-            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run))
+            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run), prior)
             yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
             is_enough = yield from _learn(base, task, album, prompts)
         if is_enough:
