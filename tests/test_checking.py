@@ -112,6 +112,15 @@ def test_a_folder_that_is_no_project_gets_a_closer_look_too(tmp_path: Path, call
     assert len(list((tmp_path / "set").iterdir())) == 15
 
 
+def test_lines_of_a_file_that_a_folder_does_not_have_are_explained(tmp_path: Path, call: Call) -> None:
+    Image.new("RGB", (512, 512), "red").save(tmp_path / "a.png")
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,a red square on white\ngone.png,another one\n")
+    code, out, _ = call("check", tmp_path, "--quick")
+    assert (code, "gone.png  is named in line 2 of metadata.jsonl but is not there" in out) == (0, True)
+    assert "lines are those of the metadata.jsonl that  decal new  would write" in out
+    assert "held against sd1.5 as Decal would train it" in out
+
+
 def test_concepts_of_onetrainer_are_checked_through_their_file(tmp_path: Path, call: Call) -> None:
     _kohya(tmp_path / "set")
     (tmp_path / "concepts.json").write_text(json.dumps([{"path": str(tmp_path / "set" / "10_zorb fox")}]))

@@ -124,6 +124,12 @@ def test_animations_and_hidden_colours_are_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_blank_picture_is_told_as_one_colour(tmp_path: Path) -> None:
+    Image.new("RGB", (256, 256), "white").save(tmp_path / "a.png")
+    found = [(one.reason, one.remedy) for one in checks.run(tmp_path, _settings()).findings if one.check == "low_contrast"]
+    assert found == [("shows nothing but one colour", "Leave it out.")]
+
+
 def test_copies_are_told_with_the_first_of_them(tmp_path: Path) -> None:
     folder = _set(tmp_path, {name: f"{GOOD} in {name}" for name in ("a.png", "b.bmp", "c.jpg", "d.png")})
     _noise(0).save(folder / "b.bmp")
