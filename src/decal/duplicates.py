@@ -29,8 +29,8 @@ MIN_CONTRAST = 12
 CLOSE_UP_PX = 64
 CLOSE_UP_CELL_PX = 3
 MAX_CLOSE_UP_DIFFERENCE = 50
-# In a set of a thousand clock faces every one resembles hundreds.
-MOST_COMPARED = 8
+# In a set of a thousand clock faces every one resembles hundreds; each comparison takes 2 ms.
+MOST_COMPARED = 4
 
 CloseUp = NDArray[np.float32]
 """[CLOSE_UP_PX, CLOSE_UP_PX, 3], 0..255."""
@@ -152,6 +152,9 @@ def _means(thumbnails: NDArray[np.int16]) -> NDArray[np.int16]:
 def _is_same(one: CloseUp, other: CloseUp) -> bool:
     """Whether no part of two pictures differs much, once they lie on each other to the pixel and have the same brightness and contrast."""
     inside = slice(1, -1)
+    # A shift of a pixel mends no more than this, and most pairs that are none need not be tried nine times.
+    if _worst(one[inside, inside], other[inside, inside]) > 2 * MAX_CLOSE_UP_DIFFERENCE:
+        return False
     shifts = [(0, 0), *((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or right)]
     for down, right in shifts:
         moved = other[1 + down : CLOSE_UP_PX - 1 + down, 1 + right : CLOSE_UP_PX - 1 + right]
