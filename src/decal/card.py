@@ -23,9 +23,14 @@ HUB_LICENCES = {
 # Starts of paths that name a user or a machine.
 PRIVATE = re.compile(r"(?:/home/|/Users/|/root/|/tmp/|/mnt/|file://|\b[A-Za-z]:\\)[^\s\"'`)]*")
 HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
-# The base in the package, which no hub has.
-MINI = "mini"
-PIPELINES = {"ddim": "DDIMScheduler", "euler": "EulerDiscreteScheduler", "dpm++": "DPMSolverMultistepScheduler"}
+# The bases in the package, which no hub has, with their folders in `decal/mini`.
+EMBEDDED = {"mini": "sd", "mini-turbo": "turbo", "mini-xl": "xl"}
+PIPELINES = {
+    "ddim": "DDIMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler_a": "EulerAncestralDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Card:
 
     base: as people call it; base_id: on the hub, None where it is not there. licence: of the base. family: stable-diffusion or
     stable-diffusion-xl. verdict: why this checkpoint is the one, "" where nothing was compared. others: further files with what reads them.
-    data_licences: as the sources state them.
+    data_licences: as the sources state them. caution: what else is to be said of the base.
     """
 
     title: str
@@ -73,6 +78,7 @@ class Card:
     shown: Shown
     others: Mapping[str, str]
     data_licences: tuple[str, ...]
+    caution: str = ""
 
 
 def text(card: Card, repo: str) -> str:
@@ -182,6 +188,7 @@ def _body(card: Card, repo: str) -> str:
         f"{counted(card.pictures, 'picture')}; {card.training}. Made with Decal.",
         "## Licence",
         f"A LoRA is a change of its base and comes under the same licence: {card.licence}.{licences}",
+        *([card.caution] if card.caution else []),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -191,7 +198,7 @@ def _linked(card: Card) -> str:
         return f"[{card.base_id}](https://huggingface.co/{card.base_id})"
     return (
         "the small base that comes with Decal"
-        if card.base == MINI
+        if card.base in EMBEDDED
         else f"{card.base}, which is not on the hub: put its folder beside your code"
     )
 
@@ -199,7 +206,8 @@ def _linked(card: Card) -> str:
 def _code(card: Card, repo: str) -> str:
     scheduler = PIPELINES[card.sampler]
     prompt = card.shown.samples[0].prompt if card.shown.samples else f"{card.keyword} of a boat".strip()
-    base = json.dumps(card.base_id or card.base) if card.base_id or card.base != MINI else 'files("decal") / "mini" / "sd"'
+    is_embedded = card.base_id is None and card.base in EMBEDDED
+    base = f'files("decal") / "mini" / "{EMBEDDED[card.base]}"' if is_embedded else json.dumps(card.base_id or card.base)
     lines = [
         *(["from importlib.resources import files", ""] if base.startswith("files") else []),
         f"from diffusers import AutoPipelineForText2Image, {scheduler}",

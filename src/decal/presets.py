@@ -144,7 +144,9 @@ BASES: dict[str, BasePreset] = {
     ),
     # Guidance 0, 1 to 4 steps, Euler ancestral with trailing spacing and 512 px: its model card and scheduler file.
     "sdxl-turbo": replace(
-        _in_few_steps(_stable_diffusion_xl("", "Stability AI Non-Commercial Research Community License"), "stabilityai/sdxl-turbo"),
+        _in_few_steps(
+            _stable_diffusion_xl("", "sai-nc-community, Stability AI's Non-Commercial Research Community License"), "stabilityai/sdxl-turbo"
+        ),
         revision="71153311d3dbb46851df1931d3ca6e939de83304",
         resolution=512,
         batch=4,

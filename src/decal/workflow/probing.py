@@ -8,7 +8,7 @@ from decal.errors import SettingsError
 from decal.events import Begun, Event, Sheet, Stop, Told
 from decal.project import Project, Run
 from decal.records import Cell, Checkpoint, Generation, Probe, ProbedSteps
-from decal.scores.few_steps import FEW, MANY, Change, Health, healths
+from decal.scores.few_steps import BLURRED, FEW, FORGOTTEN, MANY, Change, Health, healths
 from decal.scores.looks import Looks, lay_out
 from decal.settings import Resolved, Settings
 from decal.viewing import Shown, Viewer
@@ -42,7 +42,9 @@ def probe_checkpoint(at: Project, run: Run, resolved: Resolved, checkpoint: Chec
     cells = _cells(resolved, checkpoint.step, prompts)
     what = f"step {checkpoint.step} and the base at {', '.join(map(str, FEW))} and {MANY} steps"
     yield Begun(run, resolved.train.steps, f"{run.name}: {what}, {counted(len(prompts), 'prompt')}, {counted(len(SEEDS), 'seed')} each")
-    made_of = project.fingerprint([cell.model_dump(mode="json") for cell in cells], runs.about(run).base, checkpoint.sha256)
+    made_of = project.fingerprint(
+        BLURRED, FORGOTTEN, [cell.model_dump(mode="json") for cell in cells], runs.about(run).base, checkpoint.sha256
+    )
     before = project.read_record(run.probe, Probe)
     if before is not None and before.made_of == made_of:
         yield Told("  nothing has changed since the last probe")

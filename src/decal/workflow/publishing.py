@@ -130,6 +130,7 @@ def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Sh
         shown=shown,
         others={other: "for A1111, Forge and ComfyUI"},
         data_licences=tuple(str(licence) for licence in licences),
+        caution=preset.caution,
     )
 
 
