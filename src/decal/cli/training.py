@@ -37,11 +37,23 @@ def train(
     new_run: NewRun = False,
     accept_changes: Accept = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Measure a few steps, and say what training does, takes and needs.")] = False,
+    tries: Annotated[
+        int | None,
+        typer.Option("--search", min=2, max=24, metavar="N", help="Race N choices of rate, rank and targets by held-out loss instead."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train the LoRA, or go on where it stopped."""
     from decal import workflow
 
+    if tries is not None:
+        if dry_run or new_run or accept_changes or run is not None:
+            raise SettingsError(
+                "--search trains no run, so --dry-run, --run, --new-run and --accept-changes do not go with it.\nLeave them out."
+            )
+        show_work(folder, changes, lambda at, settings: workflow.search(at, settings, tries, STOP), json)
+        say_next(f"decal train {quote(str(folder))}", json)
+        return
     if dry_run:
         show_work(folder, changes, lambda at, settings: workflow.rehearse(at, settings, STOP), json)
         say_next(f"decal train {quote(str(folder))}", json)

@@ -38,6 +38,7 @@ from decal.workflow.probing import probe
 from decal.workflow.publishing import Target, publish
 from decal.workflow.rehearsal import rehearse
 from decal.workflow.reporting import write_report
+from decal.workflow.searching import search
 from decal.workflow.showing import demo_posts
 from decal.workflow.submitting import submit
 from decal.workflow.training import train
@@ -97,6 +98,7 @@ __all__ = [
     "report_posts",
     "run",
     "sample_order",
+    "search",
     "settings_of",
     "submit",
     "take_in",
