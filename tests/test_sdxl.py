@@ -142,13 +142,16 @@ def task_of(folder: Path, shapes: Path, settings: Resolved, *, budget: int = 2**
     return base, Task(Run(folder), settings, sets[0], sets[1], 1, None, lambda: False)
 
 
-@pytest.mark.parametrize("stop", [1, 5])
-def test_a_stopped_and_resumed_training_ends_in_the_same_bytes(stop: int, tiny_xl: Path, shapes: Path, tmp_path: Path) -> None:
-    steps, whole = run_all(*task_of(tmp_path / "whole", shapes, resolved_of(tiny_xl)))
-    base, task = task_of(tmp_path / "cut", shapes, resolved_of(tiny_xl))
+@pytest.mark.parametrize(("stop", "change"), [(1, {}), (5, {}), (5, {"text_learning_rate": 1e-3})])
+def test_a_stopped_and_resumed_training_ends_in_the_same_bytes(
+    stop: int, change: dict[str, object], tiny_xl: Path, shapes: Path, tmp_path: Path
+) -> None:
+    settings = resolved_of(tiny_xl, **change)
+    steps, whole = run_all(*task_of(tmp_path / "whole", shapes, settings))
+    base, task = task_of(tmp_path / "cut", shapes, settings)
     run_all(base, replace(task, stop=stop_before(stop + 1)))
     saved = state.load(task.run.stop_state)
-    base, task = task_of(tmp_path / "cut", shapes, resolved_of(tiny_xl))
+    base, task = task_of(tmp_path / "cut", shapes, settings)
     _, rest = run_all(base, replace(task, resume=saved, attempt=2))
     assert all(step.loss is not None for step in steps[1:])
     assert (rest[-1].sha256, rest[-1].state_sha256) == (whole[-1].sha256, whole[-1].state_sha256)

@@ -18,6 +18,7 @@ from decal.bases.layouts import LAYOUTS, Layout
 from decal.bases.unpacking import _model, unpack
 from decal.errors import BaseModelError
 from decal.generate import generate
+from decal.parcel import _link_base
 from decal.presets import base_preset, public_name
 from decal.records import Cell
 
@@ -169,3 +170,9 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(b"\xff" * 40)
     with pytest.raises(BaseModelError, match="cannot be read as safetensors"):
         base_preset(str(tmp_path / "x.safetensors"))
+
+
+def test_a_hand_in_says_that_notebooks_want_a_folder(tmp_path: Path) -> None:
+    path = header_only(tmp_path / "x.safetensors", XL)
+    with pytest.raises(BaseModelError, match="is a single file, and the notebooks load a folder"):
+        _link_base(tmp_path / "base" / "x.safetensors", str(path))

@@ -129,7 +129,14 @@ def test_a_stopped_training_at_few_steps_ends_in_the_same_bytes(turbo: Path, sha
 def test_a_lora_of_the_base_is_drawn_with_the_model_of_few_steps(
     turbo: Path, tiny_xl: Path, shapes: Path, call: Call, tmp_path: Path
 ) -> None:
-    few = ["train.steps=4", "train.checkpoint_every=2", "train.batch=2", "train.rank=2", "train.trackers=[]"]
+    few = [
+        "train.steps=4",
+        "train.checkpoint_every=2",
+        "train.batch=2",
+        "train.rank=2",
+        "train.trackers=[]",
+        "train.text_learning_rate=1e-4",
+    ]
     sets = [word for one in few for word in ("--set", one)]
     for name, model, more in (("applied", turbo, ["--set", f"base.teacher={tiny_xl}"]), ("taught", tiny_xl, [])):
         assert call("new", tmp_path / name, "--from", shapes, "--keyword", "zorb", "--base", model)[0] == 0

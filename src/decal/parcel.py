@@ -223,6 +223,11 @@ def _link_base(link: Path, model: str) -> None:
     """Put the base where the notebooks look for it; a link is never packed."""
     if (base := as_folder(model)) is None:
         raise BaseModelError(f"The base model {model} is not there any more, and the notebooks draw with it.\nPut it back, and call again.")
+    if base.is_file():
+        raise BaseModelError(
+            f"{base} is a single file, and the notebooks load a folder.\n"
+            "Train on the folder it was unpacked into, in ~/.cache/decal/bases, to hand that in."
+        )
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(base, target_is_directory=True)
 
