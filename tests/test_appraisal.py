@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typed import Call
 
 from decal import project, report
@@ -70,16 +71,22 @@ def test_the_page_holds_the_verdicts_and_no_stranger_s_markup(tmp_path: Path) ->
     assert ("<h1>High engagement: reached. Fit: reached.</h1>" in page, "<script" in page, "passwd" in page) == (True, False, False)
 
 
-@pytest.mark.slow
-def test_kept_out_posts_are_drawn_in_every_way_once(tmp_path: Path, tiny: Path, call: Call) -> None:
+def shop(folder: Path, tiny: Path, call: Call) -> Path:
+    """A project of 200 posts of 20 accounts about six things."""
     things = ("pizza", "penguin", "bicycle", "rainbow", "guitar", "tulip")
     lines = [
-        f"Look at our {things[number % 6]} {number * 7919} and {number * 104729},shop{number % 20},2020-01-{number % 28 + 1:02}"
+        f"Look at our {things[number % 6]} {number * 7919} and {number * 104729},shop{number % 20},2020-01-{number % 28 + 1:02},{number},"
+        f"https://p.example/{number}.png"
         for number in range(200)
     ]
-    (tmp_path / "posts.csv").write_text("\n".join(["content,username,date", *lines]))
-    at = tmp_path / "shop"
-    call("posts", "import", tmp_path / "posts.csv", at, "--base", tiny)
+    (folder / "posts.csv").write_text("\n".join(["content,username,date,likes,media", *lines]))
+    call("posts", "import", folder / "posts.csv", folder / "shop", "--base", tiny, "--keyword", "zorbfox")
+    return folder / "shop"
+
+
+@pytest.mark.slow
+def test_kept_out_posts_are_drawn_in_every_way_once(tmp_path: Path, tiny: Path, call: Call) -> None:
+    at = shop(tmp_path, tiny, call)
     fast = ["--posts", 8, "-k", 2, "--set", "grid.steps=2"]
     code, out, err = call("posts", "report", at, *fast)
     assert (code, "8 kept-out posts, 2 candidates of each in these ways: none, prompt" in out) == (0, True), err
@@ -88,3 +95,23 @@ def test_kept_out_posts_are_drawn_in_every_way_once(tmp_path: Path, tiny: Path, 
     assert "all of them are there already" in call("posts", "report", at, *fast)[1]
     assert (at / "posts/report.html").stat().st_mtime_ns == before
     assert Appraisal.model_validate(project.read_json(at / "posts/appraisal.json")).posts == 8
+
+
+@pytest.mark.slow
+def test_real_buckets_are_held_against_shuffled_ones(tmp_path: Path, tiny: Path, call: Call) -> None:
+    at = shop(tmp_path, tiny, call)
+    (tmp_path / "pictures").mkdir()
+    for number in range(200):
+        noise = np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"pictures/{number}.png")
+    fast = ["--set", "train.steps=2", "--set", "train.batch=8", "--set", "data.faulty=keep", "--set", "grid.steps=1"]
+    call("posts", "media", at, "--from", tmp_path / "pictures")
+    for buckets in ("real", "shuffled"):
+        given = ["--set", 'posts.conditions=["engagement"]', "--set", f"posts.buckets={buckets}"]
+        for words in (["posts", "plan", at, *given], ["posts", "build", at, *given], ["train", at, "--new-run", *fast, *given]):
+            code, out, err = call(*words)
+            assert code == 0, out + err
+    assert "cannot be its own control" in call("posts", "report", at, "--run", "run-01", "--control", "run-01", *fast)[2]
+    code, out, err = call("posts", "report", at, "--posts", 8, "-k", 2, "--run", "run-01", "--control", "run-02", *fast)
+    assert (code, "in these ways: none, prompt, LoRA, both, control" in out) == (0, True), out + err
+    assert "real buckets against shuffled" in out

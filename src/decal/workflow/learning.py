@@ -15,6 +15,7 @@ from decal.records import EngagementFigure, EngagementReport, Post, PostPicture,
 from decal.settings import Settings, resolve
 from decal.viewing import Shown, Square, Viewer
 from decal.wording import counted
+from decal.workflow.observing import observed_of
 from decal.workflow.planning import rows_of
 
 # Raised whenever the same posts would teach something else.
@@ -60,6 +61,8 @@ def learn_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
         )
     _write(at, learnt)
     yield from (Told(line) for line in told(learnt.report))
+    if (observed := observed_of(at)) is not None:
+        yield from (Told(line) for line in observed.lines())
     yield Told(f"written to {at.posts / 'engagement.json'}")
 
 
