@@ -164,7 +164,7 @@ def test_what_the_weights_are_made_of_cannot_change_even_with_consent(change: st
     before = (made / "runs" / "run-01" / "run.json").read_text()
     code, _, err = call("train", made, "--set", change, "--accept-changes")
     assert (code, (made / "runs" / "run-01" / "run.json").read_text()) == (2, before)
-    assert "cannot go on with another base, rank, kind or targets" in err
+    assert "cannot go on with another base, recipe, rank, kind or targets" in err
 
 
 def test_a_damaged_last_checkpoint_is_trained_again_to_the_same_bytes(call: Call, made: Path) -> None:
