@@ -12,6 +12,7 @@ from decal.errors import DataError, SettingsError
 from decal.events import Stop, stop_if
 from decal.project import Project
 from decal.settings import resolve
+from decal.wording import counted
 from decal.workflow.beginning import SAMPLE, SAMPLE_KEYWORD, Order, new
 from decal.workflow.choice import settings_of
 
@@ -42,7 +43,7 @@ def measure_training(wish: BenchWish, stop: Stop) -> Iterator[str | bench.Measur
             python = wish.python or Path(sys.executable)
             contenders.insert(1, bench.diffusers_script(work, python=python, script=wish.script))
         pictures = len(dataset.scan(Project(work.project).dataset).files)
-        yield f"{pictures} pictures of {work.resolution} px, batch {wish.batch}, {wish.threads} thread(s) each, base {wish.base}"
+        yield f"{pictures} pictures of {work.resolution} px, batch {wish.batch}, {counted(wish.threads, 'thread')} each, base {wish.base}"
         for contender in contenders:
             yield f"  {contender.name}: {contender.said}"
         if wish.script is None:
