@@ -28,8 +28,12 @@ def test_a_search_races_and_says_what_to_write_and_a_second_one_trains_nothing(c
     tries = project.read(folder / "search.jsonl", Try)
     assert (code, (folder / "runs").exists()) == (0, False)
     assert [one.steps for one in tries].count(2) >= 5
-    assert max(one.steps for one in tries) == 4  # four raced over 2 steps, two of them over 4
-    [best] = [one for one in tries if one.steps == 4 and one.score == min(other.score for other in tries if other.steps == 4)]
+    assert sorted({one.steps for one in tries}) == [2, 4, 16]
+    # At the end, two and the settings as they are, which may be one of them.
+    last = sorted((one for one in tries if one.steps == 16), key=lambda one: one.score)
+    assert len(last) in (2, 3)
+    assert (1e-4, 2, "attention") in {(one.learning_rate, one.rank, one.targets) for one in last}
+    best = last[0]
     written = re.search(r"learning_rate = (\S+)\n\s+rank = (\d+)\n\s+targets = \"(\w+)\"", out)
     assert written is not None
     assert written.groups() == (f"{best.learning_rate:g}", str(best.rank), best.targets)

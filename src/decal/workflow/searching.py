@@ -1,4 +1,4 @@
-"""A small search for rate, rank and targets by the held-out loss: rates first, then a race of which the worse half is left behind.
+"""A small search for rate, rank and targets by the held-out loss: rates first, then a race that leaves the worse ones behind.
 
 Every try is a training of its own, from the beginning, in a folder that is thrown away; `search.jsonl` keeps what came out, so a search
 that was stopped goes on and a second one does nothing. Rates are tried in short trainings rather than in one of a rising rate, where what
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 RATES = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)
 """Of the rate in the settings."""
 SHARE = 8
-"""The first tries are this much shorter than the training; each round of the race is twice as long as the one before."""
+"""The first tries are this much shorter than the training, the second round of the race half as much, and the last not at all."""
 FEWEST_STEPS = 2
 
 
@@ -121,14 +121,16 @@ def search(at: Project, settings: Settings, tries: int, stop: Stop) -> Iterator[
         yield from run(rates)
         yield Told("\n".join(["rates, lowest held-out loss first:", *(one.told() for one in sorted(rates, key=lambda one: one.score))]))
         racing = _candidates(resolved, rates, tries)
-        while True:
+        own = racing[0]
+        for steps in dict.fromkeys((own.steps, min(resolved.train.steps, 2 * own.steps), resolved.train.steps)):
+            if racing[0].steps < steps:
+                # The last ones are trained to the end, since short trainings like high rates; the settings as they are stay in the race.
+                left = 2 if steps == resolved.train.steps else -(-len(racing) // 2)
+                names = {(one.learning_rate, one.rank, one.targets): one for one in [*racing[:left], own]}
+                racing = [one.model_copy(update={"steps": steps}) for one in names.values()]
             yield from run(racing)
             racing.sort(key=lambda one: one.score)
-            yield Told("\n".join([f"race of {len(racing)}, {counted(racing[0].steps, 'step')} each:", *(one.told() for one in racing)]))
-            if len(racing) <= 2 or racing[0].steps >= resolved.train.steps:
-                break
-            steps = min(resolved.train.steps, 2 * racing[0].steps)
-            racing = [one.model_copy(update={"steps": steps}) for one in racing[: -(-len(racing) // 2)]]
+            yield Told("\n".join([f"race of {len(racing)}, {counted(steps, 'step')} each:", *(one.told() for one in racing)]))
     yield Told("\n".join(_found(at, racing, known, resolved)))
 
 
