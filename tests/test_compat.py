@@ -460,6 +460,18 @@ def test_a_command_that_is_stopped_goes_on_to_the_same_weights(tiny: Path, shape
     assert project.sha256(files[0]) == project.sha256(files[1])
 
 
+def test_a_prediction_that_is_not_the_bases_is_refused(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    words = typed(tiny, shapes, tmp_path / "out", "--max_train_steps=1", "--prediction_type=v_prediction")
+    code, _, err = call("compat", *words)
+    assert (code, "--prediction_type=v_prediction: the base predicts epsilon" in err) == (2, True)
+
+
+def test_a_revision_that_cannot_be_had_is_told(call: Call, shapes: Path, tmp_path: Path) -> None:
+    flags = ["--pretrained_model_name_or_path=sd1.5", f"--train_data_dir={shapes}", f"--output_dir={tmp_path}", "--revision=fp16"]
+    code, _, err = call("compat", *flags)
+    assert (code, "--revision=fp16 of stable-diffusion-v1-5/stable-diffusion-v1-5 cannot be had" in err) == (1, True)
+
+
 def test_another_command_in_the_same_folder_is_asked_about(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
     assert call("compat", *typed(tiny, shapes, tmp_path / "out", "--max_train_steps=2"))[0] == 0
     code, _, err = call("compat", *typed(tiny, shapes, tmp_path / "out", "--max_train_steps=2", "--learning_rate=0.5"))
@@ -475,6 +487,9 @@ def test_other_pictures_in_the_same_folder_are_asked_about(call: Call, tiny: Pat
     (data / "red-circle.png").write_bytes((data / "blue-ring.png").read_bytes())
     code, _, err = call("compat", *typed(tiny, data, tmp_path / "out", "--max_train_steps=2"))
     assert (code, "was begun before those pictures changed" in err) == (2, True)
+    shutil.copytree(data, tmp_path / "more")
+    code, _, err = call("compat", *typed(tiny, tmp_path / "more", tmp_path / "out", "--max_train_steps=2"))
+    assert (code, "was begun with other pictures" in err) == (2, True)
 
 
 def test_all_pictures_are_trained_on_and_drawn_where_the_scripts_draw(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:

@@ -156,9 +156,14 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
     before = project.read_record(at.folder / BEGUN, From)
     if at.dataset.is_dir() and before is not None:
         if before != now:
-            what = "was begun with other pictures" if before.source != now.source else "was begun before those pictures changed"
+            what = "before those pictures changed"
+            if before.source != now.source:
+                what = "with other pictures"
+            elif before.files == now.files:
+                what = "with another --caption_column or --max_train_samples"
             raise SettingsError(
-                f"{plan.output} {what} ({plan.source}).\nWrite another --output_dir, or delete {at.folder} to begin anew in this one."
+                f"{plan.output} was begun {what} ({plan.source}).\n"
+                f"Write another --output_dir, or delete {at.folder} to begin anew in this one."
             )
         return
     if at.settings.exists():
