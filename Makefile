@@ -2,7 +2,7 @@
 # make demo    set-up and the whole flow on the stickers and the small base model in the package
 # make test    set-up and all tests but those that need a GPU
 # make lint    set-up, formatting, lint and types
-# Another build of torch:  make setup PIP_ARGS="--extra-index-url URL-OF-THE-BUILD"  (README, "With a GPU")
+# Another build of torch:  make setup PIP_ARGS="--extra-index-url URL-OF-THE-BUILD"  (docs/bases.md, "With a GPU")
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP_ARGS ?= --constraint constraints.txt
