@@ -346,7 +346,7 @@ def test_too_little_strength_for_one_step_is_refused(call: Call, made: Path, tmp
         (("train", "nowhere"), 1, "nowhere is not a folder, so it is not a project"),
         (("new", "x", "--from", "nowhere"), 3, "nowhere"),
         (("new", "x"), 2, "decal new needs pictures, or at least a keyword"),
-        (("new", "x", "--from", ".", "--preset", "stikers"), 2, "--preset stikers is not known"),
+        (("new", "x", "--from", ".", "--preset", "stikers"), 2, "There is no preset stikers. Did you mean stickers?"),
         (("new", "x", "--from", ".", "--base", "stabilityai/stable-diffusion-2-1"), 2, 'Write "sd2.1"'),
         (("new", "x", "--from", ".", "--base", "sd15"), 2, 'Did you mean "sd1.5"?'),
         (("trian",), 2, "trian"),
