@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -338,6 +339,10 @@ def test_too_little_strength_for_one_step_is_refused(call: Call, made: Path, tmp
     code, _, err = call("draw", "a boat", made, "--image", tmp_path / "start.png", "--strength", "0.2")
     assert code == 2
     assert "less than one" in err
+
+
+def test_decal_says_which_one_it_is(call: Call) -> None:
+    assert call("--version") == (0, f"decal {version('decal')}\n", "")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -29,7 +31,6 @@ from decal.cli.training import demo, draw, grid, run, train
 from decal.errors import DecalError, StoppedError
 
 app = typer.Typer(
-    help="From a folder of pictures to a Stable Diffusion LoRA, the checkpoint to keep, and pictures drawn with it.",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
@@ -63,6 +64,19 @@ for command in (
     app.command(command.__name__.strip("_"))(command)
 app.command("compat", context_settings=AS_TYPED)(compat)
 app.add_typer(posts, name="posts")
+
+
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"decal {metadata.version('decal')}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which Decal this is.")] = False,
+) -> None:
+    """From a folder of pictures to a Stable Diffusion LoRA, the checkpoint to keep, and pictures drawn with it."""
 
 
 def main() -> None:
