@@ -161,6 +161,8 @@ def test_the_article_of_a_template_fits_the_word_that_follows() -> None:
 def test_a_template_without_keyword_leaves_no_gap() -> None:
     settings = CaptionSettings(template="{subject}, {keyword}, in ink")
     assert fill([Row("fox.png", None, None)], settings, {})[0][1] == "fox, in ink"
+    # The word "style" belongs to the keyword.
+    assert fill([Row("fox.png", None, None)], CaptionSettings(), {})[0][1] == "sticker of fox"
 
 
 def test_other_keys_of_a_line_fill_slots_and_a_row_that_lacks_one_is_left(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from decal.errors import BaseModelError
 from decal.metadata import METADATA, Row, caption_cell, caption_key, captions_of, further_keys
 from decal.presets import MINI, base_preset
 from decal.project import write_bytes
-from decal.settings import CaptionSettings
+from decal.settings import CaptionSettings, without_keyword
 from decal.wording import counted, with_article
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
@@ -121,6 +121,8 @@ def fill_slots(template: str, slots: Mapping[str, str]) -> str:
             return match.group(0)
         return slots[name] if article is None else with_article(article, slots[name])
 
+    if not slots.get("keyword", "?"):
+        template = without_keyword(template)
     text = " ".join(re.sub(r"(?:\b([Aa]n?) )?\{(\w+)\}", put, template).split())
     return re.sub(r"\s*,(\s*,)+", ",", text).strip(" ,;")
 

@@ -698,11 +698,16 @@ def _recipe(settings: Settings, preset: BasePreset, teacher: str | None) -> Reci
     return asked or ("few_steps" if teacher is None else "on_base")
 
 
+def without_keyword(template: str) -> str:
+    """A caption's template for pictures whose style has no name: the slot goes, and the word "style" that it stands before."""
+    return re.sub(r"\{keyword\}(?: style)?", "", template)
+
+
 def resolve_describe(settings: Settings) -> ResolvedDescribe:
     """How descriptions are made, with what depends on the base and on the caption's template filled in."""
     preset = base_preset(settings.base.model)
     table = settings.describe.model_dump()
-    without = re.sub(r"\{keyword\}(?: style)?", "", settings.caption.template)
+    without = without_keyword(settings.caption.template)
     without = re.sub(r"\s*,(\s*,)+", ",", " ".join(without.split())).strip(" ,;")
     _fill(table, detail=preset.detail, kinds=preset.kinds, prompt=without)
     return ResolvedDescribe.model_validate(table)
