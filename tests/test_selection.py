@@ -14,7 +14,7 @@ import styles
 from mini.styles import STYLES as SEEN_STYLES
 from oracle import nearness
 from packs import DEVELOPMENT_PACK, PACKS
-from regrets import mean_over_styles, regret
+from regrets import given_away, mean_over_styles, regret
 
 
 def _discs(*places: int) -> NDArray[np.uint8]:
@@ -28,6 +28,11 @@ def _discs(*places: int) -> NDArray[np.uint8]:
 def test_regret_is_the_share_of_the_range_that_a_choice_loses() -> None:
     quality = np.array([0.2, 0.6, 0.5])  # the best .6, the worst .2, so a tenth is a quarter of the range
     assert [regret(quality, chosen) for chosen in range(3)] == pytest.approx([1.0, 0.0, 0.25])
+
+
+def test_a_choice_among_equals_gives_next_to_nothing_away() -> None:
+    quality = np.array([0.60, 0.61])  # the worse of two that are nearly equal: regret 1, a hundredth of the eleven that were gained
+    assert (regret(quality, 0), given_away(quality, 0.5, 0)) == pytest.approx((1.0, 0.01 / 0.11))
 
 
 def test_an_interval_over_styles_is_as_wide_as_styles_differ() -> None:

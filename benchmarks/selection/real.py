@@ -11,18 +11,19 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from plan import DEVELOPMENT, JUDGED_SEEDS, MEASURED_SEEDS, RECIPES, SEEN, TESTS, Training, pictures, trainings
-from regrets import ACCEPTABLE, Numbers, differs, mean_over_styles, regret
+from regrets import ACCEPTABLE, Numbers, differs, given_away, mean_over_styles, regret
 from trained import draw, is_whole, train
 from verdicts import BASELINES, Judged, Seeds, judged
 
 from decal import project
 from decal.project import Project
 
+Loss = Callable[[Judged, Numbers, int | None], float]
 RULES = ("verdict", "earliest", *BASELINES, "best on what is seen")
 
 
@@ -62,13 +63,15 @@ def table(found: Sequence[Judged]) -> Iterator[str]:
     sure = [(one, quality) for one, quality in unseen if differs(one.quality.mean(axis=2))]
     measured = f"quality on seed {MEASURED_SEEDS[0]}, which no rule saw"
     yield from ("", f"Choices by seeds 0 and 1, {measured}: {len(found)} trainings")
-    yield from _rules(unseen, JUDGED_SEEDS)
+    yield from _rules(unseen, JUDGED_SEEDS, _regret)
     yield from ("", f"Choices by seed 0 alone, {measured}")
-    yield from _rules(unseen, JUDGED_SEEDS[:1])
+    yield from _rules(unseen, JUDGED_SEEDS[:1], _regret)
     yield from ("", f"Choices by seeds 0 and 1, {measured}: the {len(sure)} trainings whose checkpoints differ by more than chance")
-    yield from _rules(sure, JUDGED_SEEDS)
+    yield from _rules(sure, JUDGED_SEEDS, _regret)
     yield from ("", "Choices by seeds 0 and 1, quality on the same")
-    yield from _rules(seen, JUDGED_SEEDS)
+    yield from _rules(seen, JUDGED_SEEDS, _regret)
+    yield from ("", f"What the choice gives away of what training gained over the base, {measured}")
+    yield from _rules(unseen, JUDGED_SEEDS, _given_away)
 
 
 def record(one: Judged) -> dict[str, object]:
@@ -94,24 +97,24 @@ def _trainings(found: Sequence[Judged]) -> Iterator[str]:
         best = one.steps[int(quality.argmax())]
         place = next(standing.place for standing in verdict.standings if standing.checkpoint == best)
         places[f"{verdict.outcome}: the best is {place}"] += 1
-        lost = _lost(quality, one.choices[JUDGED_SEEDS]["verdict"])
+        lost = _regret(one, quality, one.choices[JUDGED_SEEDS]["verdict"])
         shown = " ".join(f"{value:.3f}" for value in (one.base[:, list(MEASURED_SEEDS)].mean(), *quality))
         yield f"{one.training.name:34} {best:5} {verdict.checkpoint or 'none':>8} {lost:7.2f}  {verdict.outcome:10} {place:9} {shown}"
     yield from ("", *(f"{count:3} {what}" for what, count in places.most_common()))
 
 
-def _rules(found: Sequence[tuple[Judged, Numbers]], seeds: Seeds) -> Iterator[str]:
+def _rules(found: Sequence[tuple[Judged, Numbers]], seeds: Seeds, lost_by: Loss) -> Iterator[str]:
     """What each rule loses by these seeds, and how much less the verdict does. found: trainings with the quality that counts, [C]."""
     if not found:
         return
     styles = list(dict.fromkeys(one.training.style for one, _ in found))
-    yield f"  {'':26} {'mean regret':25} {'acceptable':>10}  {'less the verdict':26} {'by style'}"
-    first = [_lost(quality, one.choices[seeds][RULES[0]]) for one, quality in found]
+    yield f"  {'':26} {'mean':25} {'acceptable':>10}  {'less the verdict':26} {'by style'}"
+    first = [lost_by(one, quality, one.choices[seeds][RULES[0]]) for one, quality in found]
     for rule in (*RULES, "blind"):
         if rule == "blind":
-            lost = [float(np.mean([regret(quality, place) for place in range(len(quality))])) for _, quality in found]
+            lost = [float(np.mean([lost_by(one, quality, place) for place in range(len(quality))])) for one, quality in found]
         else:
-            lost = [_lost(quality, one.choices[seeds][rule]) for one, quality in found]
+            lost = [lost_by(one, quality, one.choices[seeds][rule]) for one, quality in found]
         by_style, gaps = _grouped(found, lost), _grouped(found, np.subtract(lost, first).tolist())
         told = "  ".join(f"{style} {np.mean(by_style[style]):.1%}" for style in styles)
         gap = "" if rule == RULES[0] else str(mean_over_styles(gaps))
@@ -125,9 +128,14 @@ def _grouped(found: Sequence[tuple[Judged, Numbers]], values: Sequence[float]) -
     return grouped
 
 
-def _lost(quality: Numbers, place: int | None) -> float:
+def _regret(one: Judged, quality: Numbers, place: int | None) -> float:
     """The regret of a choice; of none, the worst."""
     return 1.0 if place is None else regret(quality, place)
+
+
+def _given_away(one: Judged, quality: Numbers, place: int | None) -> float:
+    """What a choice gives away; of none, what the worst would."""
+    return given_away(quality, float(one.base[:, list(MEASURED_SEEDS)].mean()), int(quality.argmin()) if place is None else place)
 
 
 def _plan(work: Path, style: str) -> list[Training]:

@@ -36,6 +36,16 @@ def regret(quality: Numbers, chosen: int) -> float:
     return float((quality.max() - quality[chosen]) / (quality.max() - quality.min()))
 
 
+def given_away(quality: Numbers, base: float, chosen: int) -> float:
+    """What a choice gives away of what training gained: (best - chosen) / (best - base), 0 and more.
+
+    Where all checkpoints are about as good this is next to nothing, while the regret, which is by the worst, may be 1.
+    base: quality of the base; nothing is given away where no checkpoint is above it.
+    """
+    gained = quality.max() - base
+    return float((quality.max() - quality[chosen]) / gained) if gained > 0 else 0.0
+
+
 def mean_cosine(evidence: Evidence, references: Looks, checkpoints: Sequence[int]) -> int:
     """The checkpoint whose pictures are most like some pictures on average, as CLIP-I and DINO-I have it; from 0."""
     cosines = [np.nanmean(evidence.drawn[checkpoint].content @ references.content.mean(axis=0)) for checkpoint in checkpoints]
