@@ -11,7 +11,8 @@ from decal import state
 from decal.bases.sd import StableDiffusion
 from decal.cache import Cache
 from decal.project import Run
-from decal.train import Task, _Loop
+from decal.train import Task
+from decal.train.loop import _Loop
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

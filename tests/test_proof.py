@@ -21,7 +21,7 @@ from torch import Tensor
 from decal import objective
 from decal.batches import Sample
 from decal.cache import Batch
-from decal.train import _Loop
+from decal.train.loop import _Loop
 
 # As the script runs: no caption is dropped, the rate stays as it is, and its clipping never reaches a gradient.
 AS_THE_SCRIPT = {"caption_dropout": 0.0, "schedule": "constant", "max_grad_norm": 1e9, "rank": 4}

@@ -1,4 +1,4 @@
-"""The loop, and the only user of accelerate.
+"""The loop.
 
 `train` yields blocks of steps and checkpoints; whoever iterates prints, records, draws and stops. Losses stay on the device and are copied
 back a block late, so no step waits for the host. A step whose loss or gradient is not finite leaves the weights alone: the flag goes to
@@ -8,9 +8,8 @@ fused AdamW as `found_inf`, on the device, as a gradient scaler would pass it.
 import logging
 import math
 import os
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.tracking import get_available_trackers
 from torch import Tensor
 
 from decal import lora, objective, optimizers, state
@@ -30,7 +28,7 @@ from decal.errors import DivergedError, SettingsError
 from decal.project import Run, sha256, staged_folder
 from decal.records import Checkpoint, Step
 from decal.schedule import Rate
-from decal.settings import Resolved, ResolvedTrain
+from decal.settings import Resolved
 from decal.state import State
 
 logger = logging.getLogger(__name__)
@@ -67,44 +65,6 @@ class Task:
     stop: Callable[[], bool]
     start: Path | None = None
     prior: Examples | None = None
-
-
-def choose_device(settings: ResolvedTrain) -> torch.device:
-    """The device to train on. Raises SettingsError where it is not there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if settings.device == "auto":
-        return torch.device(next(kind for kind, is_there in there.items() if is_there))
-    if not there[settings.device]:
-        raise SettingsError(
-            f'train.device is "{settings.device}", and torch {torch.__version__} sees none.\n'
-            'Write "auto" or "cpu", or install a torch build for your GPU (README, "With a GPU"); `decal doctor` says what is there.'
-        )
-    return torch.device(settings.device)
-
-
-def choose_dtype(settings: ResolvedTrain, device: torch.device) -> torch.dtype:
-    """The type that the frozen base computes in. Raises SettingsError for fp16 without a GPU."""
-    if settings.precision == "auto":
-        if device.type != "cuda":
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if settings.precision == "fp16" and device.type != "cuda":
-        raise SettingsError('train.precision = "fp16" needs a CUDA GPU, and there is none.\nWrite "fp32" or "bf16".')
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes that this process had in use at most: on the device, or for a CPU in all; 0 where the system does not tell."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if device.type == "mps":
-        return torch.mps.driver_allocated_memory()
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024
 
 
 @dataclass(frozen=True)
@@ -164,40 +124,6 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint | Pause]:
         yield loop.read(late_blocks=0)
     if loop.step < settings.steps:
         loop.save_stop()
-
-
-def available_trackers() -> list[str]:
-    """The names of the trackers that are installed."""
-    return sorted(str(tracker) for tracker in get_available_trackers())
-
-
-def require_trackers(names: Sequence[str]) -> None:
-    """Raise SettingsError where a tracker is named that is not installed."""
-    unknown = [name for name in names if name not in {str(tracker) for tracker in get_available_trackers()}]
-    if unknown:
-        raise SettingsError(
-            f"train.trackers names {', '.join(unknown)}, which accelerate does not find here.\n"
-            "Install the package of that name, or take it out; train.trackers = [] logs to steps.jsonl only."
-        )
-
-
-def tracked(events: Iterable[list[Step] | Checkpoint | Pause], run: Run, settings: Resolved) -> Iterator[list[Step] | Checkpoint | Pause]:
-    """The same events, logged to the trackers that `train.trackers` names."""
-    names = list(settings.train.trackers)
-    if not names:
-        yield from events
-        return
-    accelerator = Accelerator(log_with=names, project_dir=run.folder / "trackers", cpu=True)
-    flat = {f"{section}/{key}": str(value) for section, values in settings.model_dump().items() for key, value in values.items()}
-    accelerator.init_trackers("decal", config=flat)
-    try:
-        for event in events:
-            for step in event if isinstance(event, list) else []:
-                numbers = step.model_dump(include={"loss", "grad_norm", "learning_rate", "holdout_loss"}, exclude_none=True)
-                accelerator.log(numbers, step=step.step)
-            yield event
-    finally:
-        accelerator.end_training()
 
 
 @dataclass(frozen=True)

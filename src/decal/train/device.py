@@ -1,0 +1,46 @@
+"""Where a training computes, and in which type."""
+
+import sys
+
+import torch
+
+from decal.errors import SettingsError
+from decal.settings import ResolvedTrain
+
+
+def choose_device(settings: ResolvedTrain) -> torch.device:
+    """The device to train on. Raises SettingsError where it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if settings.device == "auto":
+        return torch.device(next(kind for kind, is_there in there.items() if is_there))
+    if not there[settings.device]:
+        raise SettingsError(
+            f'train.device is "{settings.device}", and torch {torch.__version__} sees none.\n'
+            'Write "auto" or "cpu", or install a torch build for your GPU (README, "With a GPU"); `decal doctor` says what is there.'
+        )
+    return torch.device(settings.device)
+
+
+def choose_dtype(settings: ResolvedTrain, device: torch.device) -> torch.dtype:
+    """The type that the frozen base computes in. Raises SettingsError for fp16 without a GPU."""
+    if settings.precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if settings.precision == "fp16" and device.type != "cuda":
+        raise SettingsError('train.precision = "fp16" needs a CUDA GPU, and there is none.\nWrite "fp32" or "bf16".')
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes that this process had in use at most: on the device, or for a CPU in all; 0 where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
