@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from decal import pictures
+from decal import masks, pictures
 from decal.bases import Base, Conditioning
 from decal.batches import Sample
 from decal.errors import DataError
@@ -37,7 +37,7 @@ class Batch:
     """Samples of one step, on the device.
 
     mean, std: [B, C, h, w], of the latents. mask: [B, 1, h, w], how much each place counts: 1 where the picture is, 0 where it was padded,
-    and between them where it is transparent and `data.transparent_weight` says so.
+    and between them where it is transparent and `data.transparent_weight` says so, or where its mask is grey.
     """
 
     mean: Tensor
@@ -149,7 +149,7 @@ class Cache:
 
         Raises DataError that names a picture whose latents are not finite.
         """
-        missing = list({record.sha256: record for record in records if not _is_whole(self._picture(record))}.values())
+        missing = list({self._picture(record): record for record in records if not _is_whole(self._picture(record))}.values())
         done = 0
         for _, alike in groupby(sorted(missing, key=self._shape), key=self._shape):
             of = list(alike)
@@ -202,6 +202,14 @@ class Cache:
             inside = torch.from_numpy(covered >= min(128, int(covered.max()))).to(torch.uint8)[None]
             if settings.transparent_weight != 1:
                 inside = inside * self._weights(dataset / record.file, small.size)
+            if record.mask:
+                mask_of_it = masks.load(dataset.parent / record.mask, (record.width_px, record.height_px))
+                inside = inside * self._averaged(mask_of_it, small.size)
+                if not inside.any():
+                    raise DataError(
+                        f"dataset/{record.file}: its mask {record.mask} leaves nothing of it that counts.\n"
+                        "Make white in it what should be learned, or take the picture out."
+                    )
             _save(self._picture(record), {"latents": found.contiguous(), "mask": inside})
 
     def _weights(self, path: Path, size: tuple[int, int]) -> Tensor:
@@ -209,17 +217,20 @@ class Cache:
 
         Source of the idea: the masked training of OneTrainer and the alpha mask of sd-scripts.
         """
-        settings = self._settings
-        grey = Image.merge("RGB", [pictures.opacity(path)] * 3)
-        opaque, _ = pictures.fitted(grey, settings.resolution, settings.fit, "black")
-        share = np.array(opaque.getchannel(0).resize(size, Image.Resampling.BOX), dtype=np.float32) / 255
-        return torch.from_numpy(settings.transparent_weight + (1 - settings.transparent_weight) * share)[None]
+        least = self._settings.transparent_weight
+        return least + (1 - least) * self._averaged(pictures.opacity(path), size)
+
+    def _averaged(self, grey: Image.Image, size: tuple[int, int]) -> Tensor:
+        """A picture "L" cropped and resized like the one that it belongs to, averaged to the size of latents, [1, h, w], float32, 0..1."""
+        fitted, _ = pictures.fitted(Image.merge("RGB", [grey] * 3), self._settings.resolution, self._settings.fit, "black")
+        return torch.from_numpy(np.array(fitted.getchannel(0).resize(size, Image.Resampling.BOX), dtype=np.float32) / 255)[None]
 
     def _shape(self, record: Record) -> tuple[int, int]:
         return pictures.shape_for(record.width_px, record.height_px, self._settings.resolution, self._settings.fit)
 
     def _picture(self, record: Record) -> Path:
-        return self._folder / "pictures" / f"{fingerprint(self._pictures_key, record.sha256)}.safetensors"
+        mask = [record.mask_sha256] if record.mask else []
+        return self._folder / "pictures" / f"{fingerprint(self._pictures_key, record.sha256, *mask)}.safetensors"
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

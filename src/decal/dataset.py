@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from decal import duplicates
+from decal import duplicates, masks
 from decal.intake import Brought, bring_in
 from decal.metadata import METADATA, Row, fault, is_utf8, read_row, seem_named, text_lines
 from decal.pictures import SUFFIXES, Look
@@ -34,12 +34,14 @@ class Listing:
     rows: those whose file is there, in the order of the metadata. files: every picture below `dataset/`, sorted, relative, with `/`.
     faults: what is wrong with the metadata, in the order of its lines, then files without a row.
     broken: pictures whose own line, as far as can be told, cannot be used, with its number; some may have a second one among the rows.
+    masks: files that are no pictures but say what of one counts, by their name (`pear-masklabel.png`).
     """
 
     rows: tuple[Row, ...]
     files: tuple[str, ...]
     faults: tuple[Finding, ...]
     broken: Mapping[str, int]
+    masks: tuple[str, ...] = ()
 
     @property
     def unnamed(self) -> list[str]:
@@ -56,10 +58,12 @@ def scan(folder: Path, *, follows_links: bool = False) -> Listing:
     Pictures are not decoded. A folder that is not there is an empty one. follows_links: also out of the folder, for links of our own.
     """
     files, unusable = _walk(folder, follows_links=follows_links)
+    labels = masks.labels(files)
+    files = [file for file in files if file not in labels]
     if not (folder / METADATA).is_file():
         told = [(file, sidecar(folder / file)) for file in files]
         rows = tuple(Row(file, texts[0] if texts else None, None, texts[1:]) for file, texts in told)
-        return Listing(rows, tuple(files), tuple(unusable + _other_metadata(folder)), {})
+        return Listing(rows, tuple(files), tuple(unusable + _other_metadata(folder)), {}, tuple(sorted(labels)))
     there = set(files)
     lines = [(number, line) for number, line in enumerate(text_lines((folder / METADATA).read_bytes()), start=1) if line.strip()]
     reads = [read_row(line, number) for number, line in lines]
@@ -76,7 +80,7 @@ def scan(folder: Path, *, follows_links: bool = False) -> Listing:
             if isinstance(read, Finding) and near is not None:
                 broken[near] = read.line or 0
         if isinstance(read, Row):
-            kept.append(read)
+            kept += [read] if read.file not in labels else []
             continue
         faults.append(read)
         if read.file in there:
@@ -84,7 +88,7 @@ def scan(folder: Path, *, follows_links: bool = False) -> Listing:
     # A link that a row names is told with the line of that row.
     faults = [found for found in unusable if found.file not in named] + faults
     faults += [_no_row(file, broken.get(file)) for file in files if file not in named]
-    return Listing(tuple(kept), tuple(files), tuple(faults), broken)
+    return Listing(tuple(kept), tuple(files), tuple(faults), broken, tuple(sorted(labels)))
 
 
 def records(listing: Listing, looks: Mapping[str, Look], *, holdout_share: float, seed: int) -> list[Record]:

@@ -265,9 +265,11 @@ def _data(records: Sequence[Record]) -> str:
 
 
 def _identity(record: Record) -> tuple[object, ...]:
-    """What a picture adds to the hash of the data; repeats and further captions only where there are some, so that old hashes stay."""
-    once = (record.file, record.sha256, record.caption, record.split)
-    return once if not record.other_captions and record.repeats == 1 else (*once, record.other_captions, record.repeats)
+    """What a picture adds to the hash of the data; repeats, captions and masks only where there are some, so that old hashes stay."""
+    told: tuple[object, ...] = (record.file, record.sha256, record.caption, record.split)
+    if record.other_captions or record.repeats != 1:
+        told = (*told, record.other_captions, record.repeats)
+    return (*told, "mask", record.mask_sha256) if record.mask_sha256 else told
 
 
 def _difference(before: Sequence[Record], after: Sequence[Record]) -> str:

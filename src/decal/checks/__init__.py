@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from decal import duplicates, pictures
+from decal import duplicates, masks, pictures
 from decal.captions import Tokenizer
-from decal.checks import captions, craft, likeness, shapes, whole
+from decal.checks import captions, craft, likeness, masked, shapes, whole
 from decal.checks.saying import LEVELS, place, summary
 from decal.dataset import Listing, scan
 from decal.pictures import Look, PictureError
@@ -59,6 +59,7 @@ def run(
             else:
                 found.append(seen)
     found += _of_pictures(folder, looks, settings)
+    found += _of_masks(folder, listing, looks, settings)
     found += _of_captions(folder, listing, settings)
     found += whole.set_size(listing.files, settings)
     found += whole.shown(len({row.file for row in listing.rows}), settings)
@@ -86,6 +87,13 @@ def _of_pictures(folder: Path, looks: dict[str, Look], settings: Settings) -> li
         *craft.hidden_colour(looks),
         *likeness.alike(looks, duplicates.close_ups(folder)),
     ]
+
+
+def _of_masks(folder: Path, listing: Listing, looks: dict[str, Look], settings: Settings) -> list[Finding]:
+    data = settings.data
+    of = masks.found(folder, data.masks, listing.files)
+    side_px = data.resolution or base_preset(settings.base.model).resolution
+    return [*masked.places(folder, data.masks, listing, of), *masked.masked(folder, looks, of, side_px=side_px, fit=data.fit)]
 
 
 def _of_captions(folder: Path, listing: Listing, settings: Settings) -> list[Finding]:

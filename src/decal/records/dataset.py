@@ -16,6 +16,7 @@ class Record(Line):
 
     file: relative to `dataset/`. sha256: of the file's bytes, hex. Sizes are after the EXIF rotation.
     other_captions: where the picture has several, those after the first. repeats: how often it is shown while others are shown once.
+    mask: the grey picture that says how much of it counts, relative to the project; "" where all of it does. mask_sha256: of its bytes.
     """
 
     file: str
@@ -26,6 +27,8 @@ class Record(Line):
     split: Split
     other_captions: tuple[str, ...] = ()
     repeats: int = 1
+    mask: str = ""
+    mask_sha256: str = ""
 
     @property
     def captions(self) -> tuple[str, ...]:

@@ -16,6 +16,14 @@ def _ground(value: str) -> str:
     return value
 
 
+def _masks(value: str) -> str:
+    parts = value.split("/")
+    is_name = re.fullmatch(r"[^/\\:]+(/[^/\\:]+)*", value) and not {".", ".."} & set(parts)
+    if value and (not is_name or (parts[0] == "dataset" and parts[1:])):
+        raise ValueError("dataset, or a folder beside it in the project, such as masks")
+    return value
+
+
 Ground = Annotated[str, AfterValidator(_ground)]
 Detail = Literal["plain", "rich"]
 
@@ -54,6 +62,11 @@ class DataSettings(Section):
         le=1,
         description="How much fully transparent pixels count in the loss, of what opaque ones do; 0.1 teaches cut-outs more than their "
         "ground, the held-out loss included.",
+    )
+    masks: Annotated[str, AfterValidator(_masks)] = Field(
+        "",
+        description="Folder in the project with a grey picture for each picture, of the same name: white counts in full in the loss, "
+        'black not at all; "dataset" takes pear-masklabel.png beside pear.jpg; empty: none.',
     )
     flip: bool = Field(True, description="Also learn from mirrored pictures; turn it off for text, logos and anything with a side.")
     holdout_share: float = Field(

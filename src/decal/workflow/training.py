@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from decal import dataset, gallery, grid, overview, project, runs
+from decal import dataset, gallery, grid, masks, overview, project, runs
 from decal.batches import MAX_EPOCH, lowest_terms
 from decal.checks import Checked
 from decal.errors import DataError
@@ -183,7 +183,7 @@ def records_to_train(at: Project, settings: Settings, checked: Checked) -> list[
             f"{at.dataset}: the repeats add up to {shown:,} pictures an epoch, the limit is {MAX_EPOCH:,}.\n"
             "Lower them; only their ratio counts, so 1 and 2 do what 100 and 200 do."
         )
-    return records
+    return masks.given(records, at.dataset, settings.data.masks)
 
 
 def is_done(at: Project, settings: Settings, run: Run) -> bool:
@@ -200,6 +200,8 @@ def is_done(at: Project, settings: Settings, run: Run) -> bool:
             return False
     except OSError:
         return False  # The check says which file cannot be read.
+    if masks.given(records, at.dataset, settings.data.masks) != records:
+        return False
     resolved = resolve(settings, sum(record.split == "train" for record in records))
     return runs.is_complete(run, resolved) and not runs.changes(run, resolved, records)
 

@@ -1,0 +1,59 @@
+"""Checks of masks: whether each can be read, fits its picture, leaves something to learn, and is of a picture that is there."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from decal import masks, pictures
+from decal.checks.saying import finding
+from decal.dataset import Listing
+from decal.pictures import Look, PictureError
+from decal.records import Finding, Fit
+from decal.wording import counted
+
+NAMED = 3
+
+
+def masked(dataset: Path, looks: Mapping[str, Look], of: Mapping[str, str], *, side_px: int, fit: Fit) -> Iterator[Finding]:
+    """Masks that cannot be used. of: mask of each picture, relative to the folder that `dataset` lies in."""
+    for file, look in looks.items():
+        if (mask := of.get(file)) is None:
+            continue
+        try:
+            size = pictures.load(dataset.parent / mask, "black").size
+            picture = (look.width_px, look.height_px)
+            if not masks.fits(size, picture):
+                reason = f"its mask {mask} is {size[0]} x {size[1]} px, the picture {picture[0]} x {picture[1]} px"
+                yield finding("error", "mask_shape", file, reason, "Make the mask anew from this picture, in the same proportions.")
+            elif weighs_nothing(dataset.parent / mask, picture, side_px, fit):
+                reason = f"its mask {mask} is black wherever the picture is trained on, so nothing of it would count"
+                yield finding("error", "mask_empty", file, reason, "Make white what should be learned, or leave the picture out.")
+        except PictureError as problem:
+            yield finding("error", "mask_unreadable", file, f"its mask {mask}: {problem.reason}", problem.remedy)
+
+
+def places(dataset: Path, folder: str, listing: Listing, of: Mapping[str, str]) -> Iterator[Finding]:
+    """What is odd about where masks lie. folder: as `data.masks` names it; of: as for `masked`."""
+    if not folder:
+        if listing.masks:
+            reason = f"{counted(len(listing.masks), 'mask')} beside the pictures ({listing.masks[0]}), and data.masks is empty"
+            remedy = f'Write  masks = "{dataset.name}"  under [data] to use them, or take them away; they are no pictures either way.'
+            yield finding("note", "masks_unused", None, reason, remedy)
+        return
+    if not of and listing.files:
+        reason = f'data.masks = "{folder}" holds no mask of any picture'
+        remedy = "A mask has the name of its picture, or that with -masklabel; put some there, or empty data.masks."
+        yield finding("error", "no_masks", None, reason, remedy)
+        return
+    if strays := masks.strays(dataset, folder, of):
+        named = ", ".join(strays[:NAMED]) + (", ..." if len(strays) > NAMED else "")
+        reason = f"{counted(len(strays), 'mask')} of no picture that is there ({named})"
+        yield finding("warning", "mask_without_picture", None, reason, "Give it the name of its picture, or take it away.")
+    if bare := [file for file in listing.files if file not in of]:
+        reason = f"{counted(len(bare), 'picture')} of {len(listing.files)} without a mask ({bare[0]}), all of which counts"
+        yield finding("note", "mask_missing", None, reason, f"Nothing where that is meant; otherwise put a mask into {folder}/.")
+
+
+def weighs_nothing(mask: Path, picture: tuple[int, int], side_px: int, fit: Fit) -> bool:
+    """Whether nothing is left of a mask once it is cropped and resized like its picture."""
+    fitted, _ = pictures.fitted(masks.load(mask, picture).convert("RGB"), side_px, fit, "black")
+    return fitted.getbbox() is None

@@ -1,0 +1,88 @@
+"""Which places of a picture count: a grey picture of the same name, white where they count in full and black where they do not at all.
+
+Masks lie in a folder of their own with the names of their pictures, as sd-scripts and ai-toolkit have them, or beside the pictures as
+`pear-masklabel.png`, as OneTrainer has them. Names are found here and pixels are read here; what counts is decided in `cache`.
+Sources of the names: sd-scripts docs/masked_loss_README.md; OneTrainer docs; ai-toolkit `mask_path`.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from decal import pictures, project
+from decal.pictures import SUFFIXES
+from decal.records import Record
+
+LABEL = "-masklabel"
+
+
+def labels(files: Iterable[str]) -> set[str]:
+    """Those of some pictures that are masks of others among them by OneTrainer's name: `pear-masklabel.png` of `pear.jpg`."""
+    files = list(files)
+    stems = {_stem(file) for file in files}
+    return {file for file in files if _stem(file).endswith(LABEL) and _stem(file).removesuffix(LABEL) in stems}
+
+
+def found(dataset: Path, folder: str, files: Collection[str]) -> dict[str, str]:
+    """The mask of each picture that has one, relative to the folder that `dataset` lies in.
+
+    folder: where masks are, relative to that too; "" for none. files: pictures, relative to `dataset`.
+    """
+    there = _there(dataset.parent, folder) if folder else {}
+    is_beside = folder == dataset.name
+    masks = {}
+    for file in files:
+        names = [_stem(file) + LABEL] if is_beside else [_stem(file), _stem(file) + LABEL]
+        if mask := next((there[name] for name in names if name in there), None):
+            masks[file] = mask
+    return masks
+
+
+def strays(dataset: Path, folder: str, masks: Mapping[str, str]) -> list[str]:
+    """Files in the folder of masks that are of no picture, relative to the folder that `dataset` lies in. masks: as `found` gives them."""
+    used = set(masks.values())
+    return [
+        path
+        for stem, path in sorted(_there(dataset.parent, folder).items())
+        if path not in used and (folder != dataset.name or stem.endswith(LABEL))
+    ]
+
+
+def given(records: Sequence[Record], dataset: Path, folder: str) -> list[Record]:
+    """The same records with the masks that their pictures have now. folder: as for `found`."""
+    of = found(dataset, folder, [record.file for record in records])
+    hashes = {mask: project.sha256(dataset.parent / mask) for mask in set(of.values())}
+    return [
+        record.model_copy(update={"mask": of.get(record.file, ""), "mask_sha256": hashes.get(of.get(record.file, ""), "")})
+        for record in records
+    ]
+
+
+def load(path: Path, size: tuple[int, int]) -> Image.Image:
+    """A mask as "L" in the size of its picture; what is transparent in it counts as black. Raises PictureError as `pictures.look` does."""
+    mask = pictures.load(path, "black").convert("L")
+    return mask if mask.size == size else mask.resize(size, Image.Resampling.BILINEAR)
+
+
+def fits(mask: tuple[int, int], picture: tuple[int, int]) -> bool:
+    """Whether a mask of this size has the proportions of its picture, give or take a pixel of the smaller."""
+    scale = min(mask[0] / picture[0], mask[1] / picture[1])
+    return all(abs(one - scale * other) <= max(1.0, scale) for one, other in zip(mask, picture, strict=True))
+
+
+def _there(project: Path, folder: str) -> dict[str, str]:
+    """The pictures below a folder by their names in it without ending, relative to the project; of two, the first in order."""
+    there: dict[str, str] = {}
+    for parent, folders, names in os.walk(project / folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
+                there.setdefault(_stem(path.relative_to(project / folder).as_posix()), path.relative_to(project).as_posix())
+    return there
+
+
+def _stem(file: str) -> str:
+    return os.path.splitext(file)[0]
