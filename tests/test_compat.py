@@ -20,7 +20,7 @@ from typed import Call
 
 from decal import project
 from decal.captions import Tokenizer
-from decal.compat import FLAGS, TRAPS, Plan, Scene, Typed, read, split, translate
+from decal.compat import FLAGS, TRAPS, Plan, Scene, Typed, launching, read, split, translate
 from decal.compat import traps as the_traps
 from decal.compat.layout import folders
 from decal.errors import SettingsError, StoppedError
@@ -245,7 +245,6 @@ def test_options_go_before_the_configuration_and_the_script_before_both(tmp_path
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("--num_processes 2", "2 processes were asked for, and training runs in one. Write --num_processes=1"),
         ("--num_machines=3", "3 machines were asked for, and training runs on one."),
         ("--use_deepspeed", "accelerate launch asks for DeepSpeed"),
         (
@@ -257,6 +256,17 @@ def test_options_go_before_the_configuration_and_the_script_before_both(tmp_path
 def test_what_accelerate_cannot_have_here_is_refused(words: str, told: str) -> None:
     (problem,) = split(f"accelerate launch {words} train_text_to_image_lora.py".split()).launch.problems
     assert problem.startswith(told)
+
+
+def test_each_process_has_the_batch_of_the_command_and_is_started_with_it() -> None:
+    command = "accelerate launch --cpu --num_processes 2 --mixed_precision bf16 train_text_to_image_lora.py --train_batch_size=3"
+    plan, _ = planned(f"{command} --gradient_accumulation_steps=2 --pretrained_model_name_or_path=mini --train_data_dir=.")
+    train = plan.settings(60, keyword="", has_cuda=False)["train"]
+    # 60 pictures in batches of 2 x 3 are 10, two of which are a step: by hand.
+    assert (train["batch"], train["accumulation"], plan.steps_an_epoch(60)) == (3, 4, 5)
+    program, environment = launching.to_start(plan.launch, ["compat", "--rank=2"], {})
+    assert program[-5:] == ["--nproc-per-node=2", "-m", "decal", "compat", "--rank=2"]
+    assert environment == {"ACCELERATE_USE_CPU": "True", "ACCELERATE_MIXED_PRECISION": "bf16"}
 
 
 def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -524,11 +534,12 @@ def test_the_command_of_posts_runs(call: Call, tiny_xl: Path, shapes: Path, tmp_
 
 
 @pytest.mark.slow
-def test_accelerate_launches_the_script_as_typed(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+def test_accelerate_launches_the_script_as_typed_in_two_processes(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "scripts" / "train_text_to_image_lora.py"
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--cpu", str(script)]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--multi_gpu", str(script)]
     done = subprocess.run([*launcher, *typed(tiny, shapes, tmp_path / "out", "--max_train_steps=1")], capture_output=True, text=True)
     assert (done.returncode, (tmp_path / "out" / "pytorch_lora_weights.safetensors").is_file()) == (0, True), done.stderr
+    assert "1 step of 2 on 16 pictures" in done.stdout
 
 
 def test_a_token_is_neither_shown_nor_kept() -> None:

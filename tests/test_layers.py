@@ -24,7 +24,7 @@ ORDER = """
     posts
     runs
     report voting
-    bases adapters batches objective optimizers lora cache state train generate
+    bases adapters batches objective optimizers lora cache state processes train generate
     vision embedders captioners
     viewing judging
     gallery exhibits candidates overview
@@ -35,7 +35,8 @@ ORDER = """
     progress cli
 """.split()
 # Rooms that may import torch and the Hugging Face stack.
-TORCH = {"bases", "adapters", "objective", "optimizers", "lora", "cache", "state", "train", "generate", "vision", "embedders", "captioners"}
+TORCH = {"bases", "adapters", "objective", "optimizers", "lora", "cache", "state", "processes", "train", "generate", "vision"}
+TORCH |= {"embedders", "captioners"}
 HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate"}
 
 

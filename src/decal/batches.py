@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from decal.errors import SettingsError
+
 # An epoch is shuffled in memory, 80 MB at this length.
 MAX_EPOCH = 10_000_000
 
@@ -91,6 +93,33 @@ class Order:
             return int(_by_bucket(self.repeats, self.buckets)[shown])
         shown = int(_shuffled(self.seed, epoch, self._length)[place])
         return int(np.searchsorted(_ends(self.repeats), shown, side="right")) if self.repeats else shown
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes does of every step. passes: the places of its forward passes; samples: those of each."""
+
+    passes: range
+    samples: slice
+
+
+def share(index: int, count: int, *, batch: int, accumulation: int) -> Share:
+    """What the process at that place of `count` does of steps of `accumulation` passes of `batch` samples; all together do each once.
+
+    Whole passes where they can be dealt out, since they need no more memory than one process needs; else parts of passes.
+    Raises SettingsError where a step cannot be dealt out evenly.
+    """
+    hands = math.gcd(accumulation, count)
+    parts = count // hands
+    if batch % parts:
+        raise SettingsError(
+            f"A step of {accumulation * batch} pictures (train.batch = {batch}, train.accumulation = {accumulation}) cannot be shared "
+            f"evenly by {count} processes.\nMake train.batch or train.accumulation a multiple of {count}; what all of them do in a step "
+            "is what these two say, however many there are."
+        )
+    size = batch // parts
+    first = index // hands * size
+    return Share(range(index % hands, accumulation, hands), slice(first, first + size))
 
 
 def lowest_terms(repeats: Sequence[int]) -> tuple[int, ...]:

@@ -63,6 +63,10 @@ class StoppedError(DecalError):
     exit_code = 130
 
 
+class ProcessError(DecalError):
+    """Another of the processes that train together is gone."""
+
+
 class LanguageError(DecalError):
     """The language model cannot be reached, or does not take the question."""
 

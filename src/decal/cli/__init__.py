@@ -22,7 +22,7 @@ from decal.cli.compat import AS_TYPED, compat
 from decal.cli.data import caption, describe, new
 from decal.cli.exchange import export, import_
 from decal.cli.judging import report, vote
-from decal.cli.options import STOP
+from decal.cli.options import STOP, alone
 from decal.cli.posts import app as posts
 from decal.cli.probing import probe
 from decal.cli.publishing import publish
@@ -36,6 +36,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+# Commands that train, which several processes may do together.
+SHARED = ("train", "run", "compat")
 
 # In the order of a project's life, as `decal --help` lists them.
 for command in (
@@ -74,9 +77,12 @@ def _say_version(is_asked: bool) -> None:
 
 @app.callback()
 def about(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which Decal this is.")] = False,
 ) -> None:
     """From a folder of pictures to a Stable Diffusion LoRA, the checkpoint to keep, and pictures drawn with it."""
+    if context.invoked_subcommand not in SHARED and "RANK" in os.environ:
+        alone(f"decal {context.invoked_subcommand}")
 
 
 def main() -> None:

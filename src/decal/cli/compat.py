@@ -2,12 +2,13 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decal.cli.options import STOP, say_next
+from decal.cli.options import STOP, say_next, together
 
 if TYPE_CHECKING:
     from decal.compat import Launch, Typed
@@ -23,12 +24,24 @@ def compat(words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", 
     It trains with Decal, says where the command does not do what it seems to, and leaves the same folder.
     """
     from decal import compat as room
+    from decal.compat import launching
+    from decal.compat.flags import SCRIPTS
 
     if not words or any(word in HELP for word in words):
         _print_help()
         return
     command = room.split(words)
-    do(room.read(command.words, command.script), command.launch)
+    typed, launch = room.read(command.words, command.script), launching.of_environment(os.environ)
+    if launch.processes > 1:
+        do(typed, launch)
+    elif command.launch.processes > 1 and not typed.is_on("dry_run"):
+        _require(room.translate(typed, command.launch)[1])
+        script = [name for name, kind in SCRIPTS.items() if kind == command.script]
+        program, environment = launching.to_start(command.launch, ["compat", *script, *command.words], os.environ)
+        sys.stdout.flush()
+        os.execve(program[0], program, environment)
+    else:
+        do(typed, command.launch)
 
 
 def script(name: str) -> None:
@@ -46,23 +59,32 @@ def do(typed: "Typed", launch: "Launch") -> None:
     """Do what was typed, or say all that is wrong with it."""
     from decal import workflow
     from decal.compat import translate
-    from decal.errors import SettingsError
     from decal.progress import Display
-    from decal.wording import counted
 
     plan, problems = translate(typed, launch)
-    if problems:
-        raise SettingsError("\n".join([*problems, f"{counted(len(problems), 'problem')}, nothing was started."]))
+    _require(problems)
     if launch.gpu_ids is not None:
         # Read when torch starts CUDA, which it has not yet.
         os.environ["CUDA_VISIBLE_DEVICES"] = launch.gpu_ids
-    STOP.install()
-    with Display(json=False) as display:
-        if typed.is_on("dry_run"):
-            display.show(workflow.foresee(plan))
+    with together() as is_first:
+        if not is_first:
             return
-        display.show(workflow.train_as_typed(plan, STOP))
-    say_next(f"decal compare {quote(str(plan.project))}")
+        STOP.install()
+        with Display(json=False) as display:
+            if typed.is_on("dry_run"):
+                display.show(workflow.foresee(plan))
+                return
+            display.show(workflow.train_as_typed(plan, STOP))
+        say_next(f"decal compare {quote(str(plan.project))}")
+
+
+def _require(problems: Sequence[str]) -> None:
+    """Raise SettingsError where something is wrong with a command."""
+    from decal.errors import SettingsError
+    from decal.wording import counted
+
+    if problems:
+        raise SettingsError("\n".join([*problems, f"{counted(len(problems), 'problem')}, nothing was started."]))
 
 
 def _print_help() -> None:

@@ -1,15 +1,19 @@
 """What the commands share: their options, how they are stopped, and how their work is shown."""
 
+import logging
 import os
 import signal
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
+    from decal.compat import Launch
     from decal.events import Event
     from decal.project import Project
     from decal.records import Finding
@@ -53,6 +57,57 @@ class _Signals:
 
 
 STOP = _Signals()
+
+
+@contextmanager
+def together() -> Iterator[bool]:
+    """Whether this process does the command: the only one, or the first of those that were launched to train together.
+
+    The others follow it until it is done. Raises SettingsError where they were launched in a way that cannot work.
+    """
+    launch = _launch()
+    if launch.problems:
+        _refuse(launch, "\n".join(launch.problems))
+    for note in launch.notes:
+        logging.warning("%s", note)
+    if launch.processes == 1:
+        yield True
+        return
+    from decal import processes, workflow
+
+    if processes.join() == 0:
+        yield True
+        workflow.let_go()
+        return
+    # A signal reaches all of them, and the first one says when to stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    logging.getLogger().setLevel(logging.ERROR)
+    yield False
+    workflow.follow()
+    processes.leave()
+
+
+def alone(what: str) -> None:
+    """Raise SettingsError where several processes were launched to do what only one can do."""
+    launch = _launch()
+    if launch.processes > 1:
+        _refuse(launch, f"{launch.processes} processes were launched, and {what} is done by one.\nCall it without the launcher.")
+
+
+def _launch() -> "Launch":
+    from decal.compat import launching
+
+    return launching.of_environment(os.environ)
+
+
+def _refuse(launch: "Launch", told: str) -> NoReturn:
+    """Raise SettingsError in the first of the processes; the others end without repeating it."""
+    from decal.errors import SettingsError
+
+    if launch.index:
+        sys.exit(SettingsError.exit_code)
+    raise SettingsError(told)
 
 
 def show_work(

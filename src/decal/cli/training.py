@@ -24,9 +24,11 @@ from decal.cli.options import (
     Json,
     NewRun,
     RunName,
+    alone,
     listed,
     say_next,
     show_work,
+    together,
 )
 
 
@@ -46,6 +48,8 @@ def train(
     """Train the LoRA, or go on where it stopped."""
     from decal import workflow
 
+    if tries is not None or dry_run:
+        alone("--search" if tries is not None else "--dry-run")
     if tries is not None:
         if dry_run or new_run or accept_changes or run is not None:
             raise SettingsError(
@@ -58,8 +62,11 @@ def train(
         show_work(folder, changes, lambda at, settings: workflow.rehearse(at, settings, STOP), json)
         say_next(f"decal train {quote(str(folder))}", json)
         return
-    show_work(folder, changes, lambda at, settings: workflow.train(at, settings, workflow.Choice(run, new_run, accept_changes), STOP), json)
-    say_next(f"decal compare {quote(str(folder))}", json)
+    with together() as is_first:
+        if is_first:
+            choice = workflow.Choice(run, new_run, accept_changes)
+            show_work(folder, changes, lambda at, settings: workflow.train(at, settings, choice, STOP), json)
+            say_next(f"decal compare {quote(str(folder))}", json)
 
 
 def grid(
@@ -137,8 +144,11 @@ def run(
     """Check, train, compare, draw the grid and write the hand-in; skips what is done."""
     from decal import workflow
 
-    show_work(folder, changes, lambda at, settings: workflow.run(at, settings, workflow.Choice(None, new_run, accept_changes), STOP), json)
-    say_next(f"decal show {quote(str(folder))}", json)
+    with together() as is_first:
+        if is_first:
+            choice = workflow.Choice(None, new_run, accept_changes)
+            show_work(folder, changes, lambda at, settings: workflow.run(at, settings, choice, STOP), json)
+            say_next(f"decal show {quote(str(folder))}", json)
 
 
 def demo(

@@ -1,12 +1,13 @@
 """What `accelerate launch` adds to a command: its own options, its configuration file, and the environment it leaves to a script.
 
-Options go before the file, and the script's --mixed_precision before both, as in accelerate. What would train otherwise than one process on
-one device does (DeepSpeed, FSDP, several machines or processes) is refused with a reason. Facts: accelerate 1.15, commands/launch.py,
-commands/config/config_args.py, utils/launch.py.
+Options go before the file, and the script's --mixed_precision before both, as in accelerate. What spreads a model over devices (DeepSpeed,
+FSDP) or machines is refused with a reason. Facts: accelerate 1.15, commands/launch.py, commands/config/config_args.py, utils/launch.py;
+torch 2.13, distributed/run.py.
 """
 
 import difflib
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -44,6 +45,8 @@ WITHOUT_EFFECT = {
     "module": False,
 }
 SHORT = {"-q": "quiet", "-m": "module"}
+# How many processes the MPIs say they have started.
+MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 REFUSED = {
     "use_deepspeed": "DeepSpeed",
     "use_fsdp": "FSDP",
@@ -57,14 +60,20 @@ PRECISIONS = ("no", "fp16", "bf16")
 
 @dataclass(frozen=True)
 class Launch:
-    """How a training is launched. precision: no, fp16 or bf16; None where nothing says. where: what said it, for messages."""
+    """How a training is launched. precision: no, fp16 or bf16; None where nothing says. where: what said it, for messages.
+
+    processes: that train together. index: which of them this one is, from 0; None where they are yet to be started. notes: what a person
+    should know of it.
+    """
 
     precision: str | None = None
     is_cpu: bool = False
     processes: int = 1
+    index: int | None = None
     gpu_ids: str | None = None
     where: str = "accelerate"
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,17 +114,46 @@ def split(words: Sequence[str]) -> Command:
 
 
 def of_environment(environment: Mapping[str, str]) -> Launch:
-    """How `accelerate launch` has started this process, by what it leaves in the environment; nothing where it has not."""
-    problems = [
-        _refused(what)
-        for name, what in {"ACCELERATE_USE_DEEPSPEED": "DeepSpeed", "ACCELERATE_USE_FSDP": "FSDP"}.items()
-        if environment.get(name, "").casefold() in ("true", "1")
-    ]
-    asked = environment.get("WORLD_SIZE", "1")
-    processes = int(asked) if asked.isdigit() else 1
-    precision = environment.get("ACCELERATE_MIXED_PRECISION")
-    is_cpu = environment.get("ACCELERATE_USE_CPU", "").casefold() in ("true", "1")
-    return Launch(_precision(precision, problems), is_cpu, processes, None, "accelerate launch", (*problems, *_too_many(processes, 1)))
+    """How `accelerate launch` or torchrun has started this process, by what they leave in the environment; nothing where they have not."""
+    asked = {
+        "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+        "ACCELERATE_USE_FSDP": "FSDP",
+        "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+        "ACCELERATE_USE_PARALLELISM_CONFIG": "parallelism over devices",
+    }
+    problems = [_refused(what) for name, what in asked.items() if environment.get(name, "").casefold() in ("true", "1")]
+    processes = _whole(environment.get("WORLD_SIZE")) if "RANK" in environment else 1
+    beside = _whole(environment.get("LOCAL_WORLD_SIZE", processes))
+    problems += _too_many(processes // beside)
+    notes = []
+    if processes == 1 and any(_whole(environment.get(name)) > 1 for name in MPI):
+        problems.append("mpirun has started several processes, which do not find each other here. Write --multi_gpu, or use torchrun.")
+    elif processes == 1 and "ACCELERATE_MIXED_PRECISION" in environment and "MASTER_PORT" in environment:
+        notes.append(
+            "accelerate launch starts one process on processors, whatever --num_processes says, and that one trains alone: for several "
+            "write --multi_gpu --num_processes=2, which needs no GPU, or torchrun --nproc_per_node=2."
+        )
+    return Launch(
+        _precision(environment.get("ACCELERATE_MIXED_PRECISION"), problems),
+        environment.get("ACCELERATE_USE_CPU", "").casefold() in ("true", "1"),
+        processes,
+        int(environment.get("RANK", 0)),
+        where="accelerate launch",
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
+
+
+def to_start(launch: Launch, words: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """The program that starts the processes of a launch, each with these words of `decal`, and its environment."""
+    # Not accelerate's launcher, which starts one process on a machine without GPUs.
+    program = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={launch.processes}", "-m", "decal"]
+    said = {"ACCELERATE_USE_CPU": str(launch.is_cpu)}
+    if launch.precision is not None:
+        said["ACCELERATE_MIXED_PRECISION"] = launch.precision
+    if launch.gpu_ids is not None:
+        said["CUDA_VISIBLE_DEVICES"] = launch.gpu_ids
+    return [*program, *words], {**environment, **said}
 
 
 def config_file() -> Path:
@@ -167,16 +205,15 @@ def _launch(options: Mapping[str, str], problems: list[str]) -> Launch:
     if str(said.get("compute_environment", "LOCAL_MACHINE")) != "LOCAL_MACHINE":
         problems.append(_refused(str(said["compute_environment"]), str(path)))
     precision = options.get("mixed_precision", said.get("mixed_precision"))
-    processes = _whole(options.get("num_processes", said.get("num_processes")))
-    problems += _too_many(processes, _whole(options.get("num_machines", said.get("num_machines"))))
+    problems += _too_many(_whole(options.get("num_machines", said.get("num_machines"))))
     gpu_ids = options.get("gpu_ids", said.get("gpu_ids"))
     return Launch(
         _precision(precision, problems),
         "cpu" in options or bool(said.get("use_cpu")),
-        processes,
-        None if gpu_ids in (None, "all") else str(gpu_ids),
-        "--mixed_precision of accelerate launch" if "mixed_precision" in options else str(path),
-        tuple(problems),
+        _whole(options.get("num_processes", said.get("num_processes"))),
+        gpu_ids=None if gpu_ids in (None, "all") else str(gpu_ids),
+        where="--mixed_precision of accelerate launch" if "mixed_precision" in options else str(path),
+        problems=tuple(problems),
     )
 
 
@@ -213,15 +250,8 @@ def _whole(said: object) -> int:
         return 1
 
 
-def _too_many(processes: int, machines: int) -> list[str]:
-    if machines > 1:
-        return [f"{machines} machines were asked for, and training runs on one. Write --num_machines=1."]
-    if processes > 1:
-        return [
-            f"{processes} processes were asked for, and training runs in one. Write --num_processes=1, and multiply "
-            f"--gradient_accumulation_steps by {processes} for the same batch."
-        ]
-    return []
+def _too_many(machines: int) -> list[str]:
+    return [f"{machines} machines were asked for, and training runs on one. Write --num_machines=1."] if machines > 1 else []
 
 
 def _refused(what: str, where: str = "accelerate launch") -> str:

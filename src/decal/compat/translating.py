@@ -82,7 +82,8 @@ class Plan:
         train: dict[str, object] = {
             "steps": self.steps(pictures),
             "batch": typed["train_batch_size"],
-            "accumulation": typed["gradient_accumulation_steps"],
+            # Each process of the scripts has a batch of its own; here the settings say what all of them do in a step.
+            "accumulation": typed.whole("gradient_accumulation_steps") * self.launch.processes,
             "rank": typed["rank"],
             "targets": "attention",
             "optimizer": "adamw_8bit" if typed.is_on("use_8bit_adam") else "adamw",
@@ -168,6 +169,11 @@ def translate(typed: Typed, launch: Launch) -> tuple[Plan, tuple[str, ...]]:
     if known and typed.script and known != typed.script:
         notes.append(f"{printable(named)} is of the family of {SCRIPT_NAMES[known]}; it is trained as that, whichever script was named.")
     source = _source(typed, problems)
+    if launch.processes > 1:
+        notes.append(
+            f"{launch.processes} processes: --train_batch_size is that of each, as in the scripts, so a step learns from "
+            f"{typed.whole('train_batch_size') * typed.whole('gradient_accumulation_steps') * launch.processes} pictures."
+        )
     notes += [*_without_effect(typed, problems), *_without_company(typed, source, is_folder=folder is not None)]
     caption_column = typed.text("caption_column") if "caption_column" in typed.given else None
     output = Path(typed.text("output_dir") or "")

@@ -4,21 +4,22 @@ import sys
 
 import torch
 
+from decal import processes
 from decal.errors import SettingsError
 from decal.settings import ResolvedTrain
 
 
 def choose_device(settings: ResolvedTrain) -> torch.device:
-    """The device to train on. Raises SettingsError where it is not there."""
+    """The device to train on, which is one of its own for each process. Raises SettingsError where it is not there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if settings.device == "auto":
-        return torch.device(next(kind for kind, is_there in there.items() if is_there))
+        return processes.own(torch.device(next(kind for kind, is_there in there.items() if is_there)))
     if not there[settings.device]:
         raise SettingsError(
             f'train.device is "{settings.device}", and torch {torch.__version__} sees none.\n'
             'Write "auto" or "cpu", or install a torch build for your GPU (README, "With a GPU"); `decal doctor` says what is there.'
         )
-    return torch.device(settings.device)
+    return processes.own(torch.device(settings.device))
 
 
 def choose_dtype(settings: ResolvedTrain, device: torch.device) -> torch.dtype:

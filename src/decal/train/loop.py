@@ -20,11 +20,11 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from decal import lora, objective, optimizers, state
+from decal import lora, objective, optimizers, processes, state
 from decal.bases import Base
-from decal.batches import Order, Sample, lowest_terms, seed_for
+from decal.batches import Order, Sample, lowest_terms, seed_for, share
 from decal.cache import Batch, Examples, to_device
-from decal.errors import DivergedError, SettingsError
+from decal.errors import DivergedError
 from decal.project import Run, sha256, staged_folder
 from decal.records import Checkpoint, Step
 from decal.schedule import Rate
@@ -79,7 +79,7 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint | Pause]:
     """Train a LoRA on the base; yields blocks of steps, checkpoints whose files are whole, and pauses to draw in.
 
     When `task.stop` says so, the state to go on from is saved and the iteration ends. Raises DivergedError when `UNFIT_LIMIT` steps in a
-    row were not finite.
+    row were not finite. With several processes this is what the first one does; the others `assist`.
     """
     settings = task.settings.train
     loop = _Loop(base, task)
@@ -100,7 +100,7 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint | Pause]:
         ]
         loop.begin()
     loop.restart_clock()
-    while loop.step < settings.steps and not task.stop():
+    while loop.step < settings.steps and processes.first_says(not task.stop()):
         loop.advance()
         if loop.step % settings.checkpoint_every == 0 or loop.step == settings.steps:
             loop.send()
@@ -124,6 +124,16 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint | Pause]:
         yield loop.read(late_blocks=0)
     if loop.step < settings.steps:
         loop.save_stop()
+
+
+def assist(base: Base, task: Task) -> None:
+    """Do the share of this process of every step that the first process does in `train`; measures, draws and writes nothing."""
+    loop = _Loop(base, task)
+    if task.resume is None:
+        loop.begin()
+    while loop.step < task.settings.train.steps and processes.first_says(False):
+        loop.advance()
+        loop.block.clear()
 
 
 @dataclass(frozen=True)
@@ -195,8 +205,7 @@ class _Loop:
         AcceleratorState._reset_state(reset_partial_state=True)
         precision = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[base.dtype]
         self.accelerator = Accelerator(mixed_precision=precision, cpu=base.device.type == "cpu")
-        if self.accelerator.num_processes > 1:
-            raise SettingsError("Several processes were launched; training runs in one.\nStart it with  decal train  alone.")
+        self.share = share(processes.index(), processes.count(), batch=settings.batch, accumulation=settings.accumulation)
         self.optimizer = optimizers.make(settings, lora.groups(self.factors, settings), base.device)
         self.stepped = self.accelerator.prepare_optimizer(self.optimizer)
         self.rate = Rate(
@@ -237,18 +246,18 @@ class _Loop:
     def advance(self) -> None:
         """Do one optimizer step; nothing in it waits for the device."""
         self.step += 1
-        settings = self.settings
-        losses = []
+        losses, passes = [], len(self.share.passes)
         for lesson, part in ((one, part) for one in self.lessons for part in self._parts(one)):
             batch = self._batch(lesson.examples, part.samples)
             latents = batch.mean + batch.std * self._on_device(part.posterior)
             noises = self._on_device(part.noise), self._on_device(part.added)
             loss = self._losses(batch, latents, noises, self._on_device(part.timesteps)).mean() * lesson.weight
-            self.accelerator.backward(loss / settings.accumulation)
+            self.accelerator.backward(loss / passes)
             losses.append(loss.detach())
         # What a step reports is of the pictures that are taught; what is only kept from being forgotten counts in the gradient.
-        loss = torch.stack(losses[: settings.accumulation]).mean()
-        norm = self.accelerator.clip_grad_norm_(list(self.factors.values()), settings.max_grad_norm)
+        loss = torch.stack(losses[:passes]).mean()
+        processes.average([*(one.grad for one in self.factors.values() if one.grad is not None), loss])
+        norm = self.accelerator.clip_grad_norm_(list(self.factors.values()), self.settings.max_grad_norm)
         is_unfit = (~(loss.isfinite() & norm.isfinite())).float()
         rate = self.rate.at(self.step - 1)
         for group in self.optimizer.param_groups:
@@ -355,19 +364,23 @@ class _Loop:
             state.save(staged / self.task.run.stop_state.name, self._state())
 
     def _parts(self, lesson: _Lesson) -> Iterator[_Part]:
-        """The samples of this step, `train.batch` at a time, with what is drawn for them."""
+        """The samples of this step that are this process's, a pass at a time, with what is drawn for them.
+
+        It is drawn for the whole step and cut, so that neither accumulation nor the number of processes changes anything.
+        """
         samples, size, what = lesson.order.at(self.step), self.settings.batch, lesson.what
         timesteps = self._timesteps(len(samples), *what)
         firsts = range(0, len(samples), size)
         shapes = [lesson.examples.shapes[samples[first].index] for first in firsts]
         drawn: Iterable[tuple[Tensor, ...]]
         if len(set(shapes)) == 1:
-            # Drawn for the whole step and cut, so that accumulation changes nothing.
             drawn = zip(*(torch.split(tensor, size) for tensor in self._drawn(len(samples), shapes[0], *what)), strict=True)
         else:
             drawn = (self._drawn(size, shape, *what, part) for part, shape in enumerate(shapes))
-        for first, tensors in zip(firsts, drawn, strict=True):
-            yield _Part(samples[first : first + size], timesteps[first : first + size], *tensors)
+        for place, (first, tensors) in enumerate(zip(firsts, drawn, strict=True)):
+            if place in self.share.passes:
+                own, every = self.share.samples, slice(first, first + size)
+                yield _Part(samples[every][own], timesteps[every][own], *(tensor[own] for tensor in tensors))
 
     def _drawn(self, count: int, shape: tuple[int, int], *part: str | int) -> tuple[Tensor, Tensor, Tensor]:
         """For samples of this step: what samples the posterior, the noise to be found, and the noise that is added, [B, C, h, w] each."""

@@ -43,4 +43,6 @@ def tracked(events: Iterable[list[Step] | Checkpoint | Pause], run: Run, setting
                 accelerator.log(numbers, step=step.step)
             yield event
     finally:
-        accelerator.end_training()
+        # Not its end_training, which also parts the processes.
+        for tracker in accelerator.trackers:
+            tracker.finish()

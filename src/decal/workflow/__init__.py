@@ -28,6 +28,7 @@ from decal.workflow.drawing import Wish, draw, draw_grid
 from decal.workflow.everything import doctor, run
 from decal.workflow.exchange import export_adapter, import_adapter
 from decal.workflow.finished import Finished, take_in
+from decal.workflow.following import follow, let_go
 from decal.workflow.illustrating import build_posts, get_pictures
 from decal.workflow.learning import learn_posts
 from decal.workflow.meaning import draw_keyword
@@ -79,6 +80,7 @@ __all__ = [
     "export_adapter",
     "export_dataset",
     "fix",
+    "follow",
     "foresee",
     "get_pictures",
     "guest_settings",
@@ -86,6 +88,7 @@ __all__ = [
     "import_posts",
     "join_votes",
     "learn_posts",
+    "let_go",
     "look_closer",
     "measure_training",
     "new",

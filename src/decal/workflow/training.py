@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from decal import dataset, gallery, grid, masks, overview, project, runs
-from decal.batches import MAX_EPOCH, lowest_terms
+from decal.batches import MAX_EPOCH, lowest_terms, share
 from decal.checks import Checked
 from decal.errors import DataError
 from decal.events import Begun, Event, Progress, Stop, Told, stop_if
@@ -20,6 +20,7 @@ from decal.wording import counted
 from decal.workflow import probing
 from decal.workflow.checking import check
 from decal.workflow.choice import Choice, run_to_train
+from decal.workflow.following import assign
 from decal.workflow.preserving import prior_pictures
 
 if TYPE_CHECKING:
@@ -80,15 +81,19 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
                 yield _nothing_to_train(run, counted(resolved.train.steps, "step"))
                 return
         yield Progress("loading the base")
+        from decal import processes
         from decal import train as training
         from decal.bases import load, told_when_full
         from decal.cache import Cache
 
         training.require_trackers(resolved.train.trackers)
+        share(0, processes.count(), batch=resolved.train.batch, accumulation=resolved.train.accumulation)
         device = training.choose_device(resolved.train)
         base = load(resolved.taught, device=device, dtype=training.choose_dtype(resolved.train, device))
         drawn_with = load(resolved.base.model, device=device, dtype=base.dtype)
         where = f"{str(base.dtype).removeprefix('torch.')} on {device}"
+        if processes.count() > 1:
+            where += f", shared by {processes.count()} processes"
         if is_begun:
             about = runs.about(run)
             gallery.same_base(drawn_with, about.base, run)
@@ -125,6 +130,7 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
             base.release_encoders()
             task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run), prior)
             yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
+            assign(task, at.cache)
             is_enough = yield from _learn(base, task, album, prompts)
         if is_enough:
             yield Told(f"ended at step {runs.checkpoints(run)[-1].step}: the held-out loss was lowest three times as early")

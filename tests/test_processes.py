@@ -1,0 +1,133 @@
+"""Several processes train what one trains: what each does of a step, and two real ones on processors."""
+
+import multiprocessing
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typed import Call
+
+from decal import cli
+from decal.batches import Share, share
+from decal.compat import launching
+from decal.errors import SettingsError
+from decal.project import Project
+from decal.runs import checkpoints
+
+# Sums over a batch that is halved are rounded otherwise; of factors of about 0.1 that AdamW moves by 1e-3 a step.
+TOLERANCE = 2e-6
+
+
+@pytest.mark.parametrize(("batch", "accumulation"), [(4, 1), (1, 4), (4, 2), (2, 6), (12, 5)])
+def test_all_processes_together_do_every_sample_once(batch: int, accumulation: int) -> None:
+    counts = [count for count in range(1, 13) if batch * accumulation % count == 0]
+    for count in counts:
+        shares = [share(index, count, batch=batch, accumulation=accumulation) for index in range(count)]
+        done = [(one, sample) for each in shares for one in each.passes for sample in range(batch)[each.samples]]
+        assert sorted(done) == [(one, sample) for one in range(accumulation) for sample in range(batch)]
+    assert len(counts) > 2
+
+
+def test_passes_are_dealt_out_before_they_are_cut() -> None:
+    assert share(1, 2, batch=4, accumulation=2) == Share(range(1, 2, 2), slice(0, 4))
+
+
+def test_a_step_that_cannot_be_shared_evenly_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"A step of 3 pictures .* cannot be shared evenly by 2 processes"):
+        share(0, 2, batch=3, accumulation=1)
+
+
+def launched(count: int, *words: str) -> list[int]:
+    """The exit codes of so many processes that each do this command, as a launcher would start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = [multiprocessing.get_context("fork").Process(target=_do, args=(index, count, port, words)) for index in range(count)]
+    for one in started:
+        one.start()
+    for one in started:
+        one.join()
+    return [one.exitcode or 0 for one in started]
+
+
+def _do(index: int, count: int, port: int, words: tuple[str, ...]) -> None:
+    os.environ |= {"RANK": str(index), "LOCAL_RANK": str(index), "WORLD_SIZE": str(count)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    sys.argv = ["decal", *words]
+    cli.main()
+
+
+SETTINGS = """
+[base]
+model = "{base}"
+[train]
+steps = 4
+batch = 4
+rank = 2
+schedule = "constant"
+learning_rate = 1e-3
+checkpoint_every = 2
+validation_prompts = []
+trackers = []
+"""
+
+
+def made(folder: Path, tiny: Path, shapes: Path) -> Path:
+    shutil.copytree(shapes, folder / "dataset")
+    (folder / "decal.toml").write_text(SETTINGS.format(base=tiny))
+    return folder
+
+
+def weights(folder: Path) -> dict[int, dict[str, torch.Tensor]]:
+    """Of the checkpoints, by step."""
+    (run,) = Project(folder).runs()
+    return {one.step: load_file(run.folder / one.file) for one in checkpoints(run)}
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains_and_one_goes_on(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    alone, shared = (made(tmp_path / name, tiny, shapes) for name in ("alone", "shared"))
+    assert launched(1, "train", str(alone)) == [0]
+    assert launched(2, "train", str(shared), "--set", "train.steps=2") == [0, 0]
+    assert launched(1, "train", str(shared), "--accept-changes") == [0]
+    one, two = weights(alone), weights(shared)
+    assert (list(one), list(two)) == ([2, 4], [2, 4])
+    apart = [float((one[step][name] - two[step][name]).abs().max()) for step in one for name in one[step]]
+    assert (max(apart) < TOLERANCE, float(max(tensor.abs().max() for name, tensor in one[4].items() if "lora_B" in name)) > 1e-3) == (
+        True,
+    ) * 2
+
+
+def test_what_one_process_does_is_refused_to_several(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told = [call(*words)[::2] for words in (("show",), ("train", "--search", "2"), ("train", "--dry-run"))]
+    assert told == [
+        (2, f"2 processes were launched, and {what} is done by one.\nCall it without the launcher.\n")
+        for what in ("decal show", "--search", "--dry-run")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"ACCELERATE_USE_FSDP": "true"}, "accelerate launch asks for FSDP"),
+        ({"ACCELERATE_USE_DEEPSPEED": "true"}, "accelerate launch asks for DeepSpeed"),
+        ({"RANK": "0", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}, "2 machines were asked for"),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, "mpirun has started several processes"),
+    ],
+)
+def test_a_launch_that_cannot_work_is_refused_by_name(environment: dict[str, str], told: str) -> None:
+    (problem,) = launching.of_environment(environment).problems
+    assert problem.startswith(told)
+
+
+def test_a_launcher_that_started_one_process_in_place_of_several_is_told_of() -> None:
+    # What accelerate 1.15 leaves after  accelerate launch --cpu --num_processes 2 .
+    (note,) = launching.of_environment({"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_USE_CPU": "True", "MASTER_PORT": "29500"}).notes
+    assert "that one trains alone" in note
