@@ -14,7 +14,7 @@ ORDER = """
     errors wording records subjects single_files
     presets schedule settings kinds
     project numbering events metadata
-    lettering curves quality pictures masks reading duplicates crops
+    lettering curves quality pictures masks variants reading duplicates crops
     sources intake dataset export undo
     captions edits grid checks mending
     axes sheets contact

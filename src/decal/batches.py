@@ -24,13 +24,14 @@ class Sample:
     """One picture of one step.
 
     index: into the training pictures. is_blind: it is trained on the empty caption. draw: where a picture has several captions, this
-    number modulo how many says which; 0 is the first.
+    number modulo how many says which; 0 is the first. variant: the same of the crops or grounds that it was encoded with.
     """
 
     index: int
     is_flipped: bool
     is_blind: bool
     draw: int = 0
+    variant: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Order:
                 self.flip and chance < 0.5,
                 bool(blind < self.caption_dropout),
                 seed_for(self.seed, "caption", epoch, place),
+                seed_for(self.seed, "variant", epoch, place),
             )
             for (epoch, place), (chance, blind) in zip(places, chances, strict=True)
         ]

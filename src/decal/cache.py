@@ -5,12 +5,12 @@ is encoded anew; captions are encoded all together, anew when one of them change
 so every step can still sample the posterior as an uncached trainer does. Up to a byte budget all of it is held on the device; beyond that
 the pictures stay memory-mapped on disk.
 
-Crops and grounds are fixed here, before encoding: what is drawn anew each epoch cannot be cached.
+Crops and grounds are fixed here, before encoding: what is drawn anew each epoch cannot be cached, but `data.variants` of each picture can.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from decal import masks, pictures
+from decal import masks, pictures, variants
 from decal.bases import Base, Conditioning
 from decal.batches import Sample
 from decal.errors import DataError
@@ -28,8 +28,11 @@ from decal.events import Progress
 from decal.project import fingerprint, write_bytes
 from decal.records import Record
 from decal.settings import ResolvedData
+from decal.variants import Variant
 
 ENCODE_BATCH = 8
+# So many crops are tried to find one of which the mask lets something count; after that, the middle one.
+CROPS_TRIED = 8
 
 
 @dataclass(frozen=True)
@@ -46,35 +49,39 @@ class Batch:
     conditioning: Conditioning
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A picture in the cache. shape: height and width of its latents. count: of its variants."""
+
+    record: Record
+    file: Path
+    shape: tuple[int, int]
+    count: int
+
+
 class Examples:
     """Encoded pictures with their captions, by their place in `records`.
 
-    shapes: height and width of the latents of each. told: conditioning of each caption, and what each picture adds to it.
+    told: conditioning of each caption, and what each variant of each picture adds to it, as it is and mirrored.
     """
 
-    def __init__(
-        self,
-        files: Sequence[Path],
-        records: Sequence[Record],
-        shapes: Sequence[tuple[int, int]],
-        told: tuple[Conditioning, Conditioning],
-        *,
-        device: torch.device,
-        budget: int,
-    ):
-        self.records = tuple(records)
-        captions = _captions(records)
+    def __init__(self, encoded: Sequence[Encoded], told: tuple[Conditioning, Conditioning], *, device: torch.device, budget: int):
+        self.records = tuple(one.record for one in encoded)
+        captions = _captions(self.records)
         conditioning, frames = told
         self._caption = {caption: place for place, caption in enumerate(captions)}
-        self._files = tuple(files)
+        self._files = tuple(one.file for one in encoded)
         self._device = device
-        self.size_bytes = sum(path.stat().st_size for path in files) + sum(t.nbytes for t in conditioning.values())
+        self.size_bytes = sum(path.stat().st_size for path in self._files) + sum(t.nbytes for t in conditioning.values())
         self.is_resident = self.size_bytes <= budget
         self._conditioning = {name: t.to(device) for name, t in conditioning.items()} if self.is_resident else dict(conditioning)
-        # Six numbers a picture at most.
+        # Twice six numbers a variant at most.
         self._frames = {name: t.to(device) for name, t in frames.items()}
-        self.shapes = tuple(shapes)
-        self._place = {index: place for of in self.alike(len(files)) for place, index in enumerate(of)}
+        self.shapes = tuple(one.shape for one in encoded)
+        self._counts = tuple(one.count for one in encoded)
+        # Where the variants of a picture begin, among those of its shape and among all.
+        self._place = {index: place for of in self.alike(len(encoded)) for index, place in zip(of, self._begins(of), strict=True)}
+        self._frame = self._begins(range(len(encoded)))
         self._held = self._hold() if self.is_resident else None
 
     def __len__(self) -> int:
@@ -91,14 +98,17 @@ class Examples:
         """The pictures and captions of these samples, flipped and without caption where they say so; all must have one shape."""
         indexes = [sample.index for sample in samples]
         flips = [int(sample.is_flipped) for sample in samples]
+        ways = [sample.variant % self._counts[sample.index] for sample in samples]
+        frames = [2 * (self._frame[index] + way) + flip for index, way, flip in zip(indexes, ways, flips, strict=True)]
         places = [self._caption[caption] for caption in self.captions(samples)]
         if self._held is None:
-            latents, mask = self._stack(indexes)
-            rows = to_device(torch.tensor([list(range(len(samples))), flips, indexes]), self._device)
+            latents, mask = self._joined(self._read(index, slice(way, way + 1)) for index, way in zip(indexes, ways, strict=True))
+            rows = to_device(torch.tensor([list(range(len(samples))), flips, frames]), self._device)
             conditioning = {name: to_device(t[places], self._device) for name, t in self._conditioning.items()}
         else:
             # One small copy that the host does not wait for; the rest is indexing on the device.
-            chosen = to_device(torch.tensor([[self._place[index] for index in indexes], flips, indexes, places]), self._device)
+            held = [self._place[index] + way for index, way in zip(indexes, ways, strict=True)]
+            chosen = to_device(torch.tensor([held, flips, frames, places]), self._device)
             latents, masks = self._held[self.shapes[indexes[0]]]
             mask = masks[chosen[0]]
             rows = chosen[:3]
@@ -118,16 +128,23 @@ class Examples:
 
     def _hold(self) -> dict[tuple[int, int], tuple[Tensor, Tensor]]:
         """Everything, by shape."""
-        return {self.shapes[of[0]]: self._stack(of) for of in self.alike(len(self))}
+        return {self.shapes[of[0]]: self._joined(self._read(index, slice(None)) for index in of) for of in self.alike(len(self))}
 
-    def _stack(self, indexes: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Latents [N, flips, 2, C, h, w] and masks [N, 1, h, w] of these pictures."""
-        latents, masks = [], []
-        for index in indexes:
-            with safe_open(self._files[index], framework="pt") as file:
-                latents.append(file.get_tensor("latents"))
-                masks.append(file.get_tensor("mask"))
-        return torch.stack(latents).to(self._device), torch.stack(masks).to(self._device, torch.float32)
+    def _begins(self, indexes: Sequence[int]) -> list[int]:
+        """At which row each of these pictures begins, when all their variants stand in a row."""
+        return list(accumulate((self._counts[index] for index in indexes), initial=0))[:-1]
+
+    def _read(self, index: int, which: slice) -> tuple[Tensor, Tensor]:
+        """Latents [V, flips, 2, C, h, w] and masks [V, 1, h, w] of some variants of a picture."""
+        with safe_open(self._files[index], framework="pt") as file:
+            if self._counts[index] == 1:
+                return file.get_tensor("latents")[None], file.get_tensor("mask")[None]
+            return file.get_slice("latents")[which], file.get_slice("mask")[which]
+
+    def _joined(self, read: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Latents [N, flips, 2, C, h, w] and masks [N, 1, h, w] of pictures, on the device."""
+        latents, masks = zip(*read, strict=True)
+        return torch.cat(latents).to(self._device), torch.cat(masks).to(self._device, torch.float32)
 
 
 class Cache:
@@ -163,12 +180,28 @@ class Cache:
     def examples(self, records: Sequence[Record], *, budget: int) -> Examples:
         """What `fill` made, ready to train on. budget: bytes that may be held on the device, if all of it fits."""
         captions = _captions(records)
-        files = [self._picture(record) for record in records]
-        stride = self._base.stride
-        shapes = [(height // stride, width // stride) for width, height in map(self._shape, records)]
-        side, fit = self._settings.resolution, self._settings.fit
-        frames = self._base.encode_frames([pictures.frame_for(one.width_px, one.height_px, side, fit) for one in records])
-        return Examples(files, records, shapes, (self._texts(captions), frames), device=self._base.device, budget=budget)
+        stride, side, fit = self._base.stride, self._settings.resolution, self._settings.fit
+        encoded, frames = [], []
+        for one in records:
+            width, height = self._shape(one)
+            crops = self._crops(one)
+            encoded.append(Encoded(one, self._picture(one), (height // stride, width // stride), len(crops)))
+            for across, down in crops:
+                sides = ((across, down), (1 - across, down))
+                frames += [pictures.frame_for(one.width_px, one.height_px, side, fit, shown) for shown in sides]
+        told = (self._texts(captions), self._base.encode_frames(frames))
+        return Examples(encoded, told, device=self._base.device, budget=budget)
+
+    def _crops(self, record: Record) -> list[tuple[float, float]]:
+        """Where each variant of an encoded picture was cropped."""
+        if self._count(record) == 1:
+            return [pictures.MIDDLE]
+        with safe_open(self._picture(record), framework="pt") as file:
+            return [(across, down) for across, down in file.get_tensor("crops").tolist()]
+
+    def _count(self, record: Record) -> int:
+        """How many variants of a picture there may be; what is held out is measured as it is."""
+        return self._settings.variants if record.split == "train" else 1
 
     def _texts(self, captions: list[str]) -> Conditioning:
         path = self._folder / "texts" / f"{fingerprint(self._texts_key, captions)}.safetensors"
@@ -181,56 +214,90 @@ class Cache:
 
     def _encode(self, dataset: Path, records: Sequence[Record]) -> None:
         settings = self._settings
+        ways = [self._variants(dataset, record) for record in records]
         prepared = [
-            pictures.fitted(pictures.load(dataset / record.file, settings.ground), settings.resolution, settings.fit, settings.ground)
-            for record in records
+            [
+                pictures.fitted(pictures.load(dataset / record.file, way.ground), settings.resolution, settings.fit, way.ground, way.at)
+                for way in of
+            ]
+            for record, of in zip(records, ways, strict=True)
         ]
-        pixels = torch.stack([to_pixels(picture) for picture, _ in prepared])
-        variants = [pixels, pixels.flip(-1)] if settings.flip else [pixels]
-        encoded = [torch.stack(self._base.encode_pictures(variant), dim=1) for variant in variants]
+        pixels = torch.stack([to_pixels(picture) for of in prepared for picture, _ in of])
+        sides = [pixels, pixels.flip(-1)] if settings.flip else [pixels]
+        encoded = [torch.stack(self._base.encode_pictures(side), dim=1) for side in sides]
         latents = torch.stack(encoded, dim=1).to(self._dtype).cpu()  # [N, flips, 2, C, h, w]
-        for record, (_, mask), found in zip(records, prepared, latents, strict=True):
+        each = torch.split(latents, [len(of) for of in ways])
+        for record, of, pads, found in zip(records, ways, prepared, each, strict=True):
             if not found.isfinite().all():
                 raise DataError(
                     f"dataset/{record.file}: the VAE of {self._base.name} gives values that are not finite.\n"
                     'Write train.precision = "fp32", or take the picture out.'
                 )
-            small = mask.resize((found.shape[-1], found.shape[-2]), Image.Resampling.BOX)
-            # A latent counts as picture when at least half of the pixels under it are.
-            covered = np.array(small)
-            # A very long picture covers none by half; then those that it covers most count.
-            inside = torch.from_numpy(covered >= min(128, int(covered.max()))).to(torch.uint8)[None]
-            if settings.transparent_weight != 1:
-                inside = inside * self._weights(dataset / record.file, small.size)
-            if record.mask:
-                mask_of_it = masks.load(dataset.parent / record.mask, (record.width_px, record.height_px))
-                inside = inside * self._averaged(mask_of_it, small.size)
-                if not inside.any():
-                    raise DataError(
-                        f"dataset/{record.file}: its mask {record.mask} leaves nothing of it that counts.\n"
-                        "Make white in it what should be learned, or take the picture out."
-                    )
-            _save(self._picture(record), {"latents": found.contiguous(), "mask": inside})
+            weights = [self._weights(dataset, record, way, pad) for way, (_, pad) in zip(of, pads, strict=True)]
+            made = {"latents": found.contiguous(), "mask": torch.stack(weights)}
+            if len(of) == 1:
+                made = {name: tensor[0] for name, tensor in made.items()}
+            if self._count(record) > 1:
+                made["crops"] = torch.tensor([way.at for way in of], dtype=torch.float64)
+            _save(self._picture(record), made)
 
-    def _weights(self, path: Path, size: tuple[int, int]) -> Tensor:
-        """How much each place of a picture's latents counts by how opaque it is, [1, h, w], float32.
+    def _variants(self, dataset: Path, record: Record) -> list[Variant]:
+        """The ways in which a picture is encoded; one where all would be the same."""
+        settings, count = self._settings, self._count(record)
+        size = record.width_px, record.height_px
+        if count > 1:
+            has_alpha = bool(np.array(pictures.opacity(dataset / record.file)).min() < 255)
+            count = count if variants.varies(size, settings.resolution, settings.fit, has_alpha=has_alpha) else 1
+        mask = masks.load(dataset.parent / record.mask, size) if record.mask else None
+        ways = [variants.variant(record.sha256, 0, settings.ground)]
+        for number in range(1, count):
+            tried = [variants.variant(record.sha256, number, settings.ground, attempt) for attempt in range(CROPS_TRIED)]
+            seen = (way for way in tried if mask is None or self._fitted(mask, way.at).getbbox())
+            ways.append(next(seen, replace(tried[0], at=pictures.MIDDLE)))
+        return ways
 
-        Source of the idea: the masked training of OneTrainer and the alpha mask of sd-scripts.
+    def _weights(self, dataset: Path, record: Record, way: Variant, pad: Image.Image) -> Tensor:
+        """How much each place of a picture's latents counts, [1, h, w]: whether it is picture, how opaque it is, and what its mask says.
+
+        Source of the idea: the masked training of OneTrainer, the alpha mask and the masked loss of sd-scripts.
         """
-        least = self._settings.transparent_weight
-        return least + (1 - least) * self._averaged(pictures.opacity(path), size)
+        settings, stride = self._settings, self._base.stride
+        size = pad.width // stride, pad.height // stride
+        # A latent counts as picture when at least half of the pixels under it are.
+        covered = np.array(pad.resize(size, Image.Resampling.BOX))
+        # A very long picture covers none by half; then those that it covers most count.
+        inside = torch.from_numpy(covered >= min(128, int(covered.max()))).to(torch.uint8)[None]
+        if settings.transparent_weight != 1:
+            least = settings.transparent_weight
+            inside = inside * (least + (1 - least) * self._averaged(pictures.opacity(dataset / record.file), way, size))
+        if record.mask:
+            mask = masks.load(dataset.parent / record.mask, (record.width_px, record.height_px))
+            inside = inside * self._averaged(mask, way, size)
+            if not inside.any():
+                raise DataError(
+                    f"dataset/{record.file}: its mask {record.mask} leaves nothing of it that counts.\n"
+                    "Make white in it what should be learned, or take the picture out."
+                )
+        return inside
 
-    def _averaged(self, grey: Image.Image, size: tuple[int, int]) -> Tensor:
+    def _averaged(self, grey: Image.Image, way: Variant, size: tuple[int, int]) -> Tensor:
         """A picture "L" cropped and resized like the one that it belongs to, averaged to the size of latents, [1, h, w], float32, 0..1."""
-        fitted, _ = pictures.fitted(Image.merge("RGB", [grey] * 3), self._settings.resolution, self._settings.fit, "black")
-        return torch.from_numpy(np.array(fitted.getchannel(0).resize(size, Image.Resampling.BOX), dtype=np.float32) / 255)[None]
+        small = self._fitted(grey, way.at).resize(size, Image.Resampling.BOX)
+        return torch.from_numpy(np.array(small, dtype=np.float32) / 255)[None]
+
+    def _fitted(self, grey: Image.Image, at: tuple[float, float]) -> Image.Image:
+        """A picture "L" as large and cropped as the one that it belongs to."""
+        settings = self._settings
+        fitted, _ = pictures.fitted(Image.merge("RGB", [grey] * 3), settings.resolution, settings.fit, "black", at)
+        return fitted.getchannel(0)
 
     def _shape(self, record: Record) -> tuple[int, int]:
         return pictures.shape_for(record.width_px, record.height_px, self._settings.resolution, self._settings.fit)
 
     def _picture(self, record: Record) -> Path:
-        mask = [record.mask_sha256] if record.mask else []
-        return self._folder / "pictures" / f"{fingerprint(self._pictures_key, record.sha256, *mask)}.safetensors"
+        more: list[object] = [record.mask_sha256] if record.mask else []
+        more += ["variants", self._count(record)] if self._count(record) > 1 else []
+        return self._folder / "pictures" / f"{fingerprint(self._pictures_key, record.sha256, *more)}.safetensors"
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

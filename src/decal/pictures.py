@@ -57,6 +57,9 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 # Nothing longer: bases draw such shapes badly, and few data sets have enough pictures of one.
 BUCKET_RATIO = 2.5
 
+MIDDLE = (0.5, 0.5)
+"""Where a crop lies in what sticks out, across and down: 0 keeps the beginning, 1 the end."""
+
 
 class PictureError(DataError):
     """A file that cannot be used as a picture.
@@ -176,29 +179,30 @@ class Frame:
         return cls((height_px, width_px), (0, 0), (height_px, width_px))
 
 
-def frame_for(width_px: int, height_px: int, side_px: int, fit: Fit) -> Frame:
+def frame_for(width_px: int, height_px: int, side_px: int, fit: Fit, at: tuple[float, float] = MIDDLE) -> Frame:
     """How `fitted` makes a training picture of one of this size.
 
-    A padded picture counts as a square original with its ground, so nothing of it was cropped. Crops are taken from the middle, so a
-    mirrored picture has the same frame.
+    A padded picture counts as a square original with its ground, so nothing of it was cropped. A crop from the middle has the same frame
+    when it is mirrored.
     """
     width, height = shape_for(width_px, height_px, side_px, fit)
     if fit == "pad":
         return Frame((max(width_px, height_px),) * 2, (0, 0), (height, width))
     scale = min(width_px / width, height_px / height)
-    corner = round((height_px / scale - height) / 2), round((width_px / scale - width) / 2)
+    corner = round((height_px / scale - height) * at[1]), round((width_px / scale - width) * at[0])
     return Frame((height_px, width_px), corner, (height, width))
 
 
-def fitted(image: Image.Image, side_px: int, fit: Fit, ground: str) -> tuple[Image.Image, Image.Image]:
+def fitted(image: Image.Image, side_px: int, fit: Fit, ground: str, at: tuple[float, float] = MIDDLE) -> tuple[Image.Image, Image.Image]:
     """The RGB picture as it is trained on, and its mask "L": 255 where the picture is, 0 where it was padded.
 
-    bucket: in the shape that `shape_for` gives; what sticks out of it, at most half a step, is cropped evenly. Others: as `square`.
+    bucket: in the shape that `shape_for` gives; what sticks out of it, at most half a step, is cropped. Others: as `square`. at: where the
+    part that is kept lies in what sticks out, across and down, 0..1.
     """
-    if fit != "bucket":
+    if fit == "pad":
         return square(image, side_px, fit, ground)
     size = shape_for(*image.size, side_px, fit)
-    return _cropped(image, size), Image.new("L", size, 255)
+    return _cropped(image, size, at), Image.new("L", size, 255)
 
 
 def square(image: Image.Image, size_px: int, fit: Fit, ground: str) -> tuple[Image.Image, Image.Image]:
@@ -208,7 +212,7 @@ def square(image: Image.Image, size_px: int, fit: Fit, ground: str) -> tuple[Ima
     """
     width, height = image.size
     if fit == "crop":
-        return _cropped(image, (size_px, size_px)), Image.new("L", (size_px, size_px), 255)
+        return _cropped(image, (size_px, size_px), MIDDLE), Image.new("L", (size_px, size_px), 255)
     scale = size_px / max(width, height)
     scaled = (max(1, round(width * scale)), max(1, round(height * scale)))
     corner = ((size_px - scaled[0]) // 2, (size_px - scaled[1]) // 2)
@@ -219,11 +223,12 @@ def square(image: Image.Image, size_px: int, fit: Fit, ground: str) -> tuple[Ima
     return padded, mask
 
 
-def _cropped(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The largest middle part of these proportions, resized to them."""
+def _cropped(image: Image.Image, size: tuple[int, int], at: tuple[float, float]) -> Image.Image:
+    """The largest part of these proportions, resized to them. at: as for `fitted`."""
     scale = min(image.width / size[0], image.height / size[1])
-    left, top = (image.width - size[0] * scale) / 2, (image.height - size[1] * scale) / 2
-    box = (left, top, left + size[0] * scale, top + size[1] * scale)
+    left, top = (image.width - size[0] * scale) * at[0], (image.height - size[1] * scale) * at[1]
+    # Rounding may put the end a hair outside.
+    box = (left, top, min(left + size[0] * scale, image.width), min(top + size[1] * scale, image.height))
     return image.resize(size, Image.Resampling.LANCZOS, box=box)
 
 

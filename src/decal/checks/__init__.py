@@ -78,6 +78,7 @@ def _of_pictures(folder: Path, looks: dict[str, Look], settings: Settings) -> li
     return [
         *shapes.tiny(looks, resolution, data.fit),
         *shapes.unusual_ratio(looks, data.fit),
+        *shapes.same_variants(looks, data.variants, resolution, data.fit),
         *shapes.animated(looks),
         *shapes.rotated(looks),
         *craft.blurred(looks, resolution),

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from statistics import median
 
+from decal import variants
 from decal.checks.saying import finding
 from decal.pictures import Look
-from decal.records import Finding
+from decal.records import Finding, Fit
 
 # In a smaller set nothing is usual.
 FEW = 8
@@ -49,6 +50,17 @@ def unusual_ratio(looks: Mapping[str, Look], fit: str) -> Iterator[Finding]:
             what = f"{lost} % of its square is padding" if fit == "pad" else f"{lost} % of it is cropped away"
             reason = f"{look.width_px} x {look.height_px} px, unlike the others; {what}"
             yield finding("warning", "unusual_ratio", file, reason, "Crop it to what should be learned, or leave it out.")
+
+
+def same_variants(looks: Mapping[str, Look], count: int, resolution: int, fit: Fit) -> Iterator[Finding]:
+    """So many variants of each picture, of which none would differ from another."""
+    if count == 1 or not looks:
+        return
+    if not any(variants.varies((one.width_px, one.height_px), resolution, fit, has_alpha=one.has_alpha) for one in looks.values()):
+        why = "none is transparent" if fit == "pad" else "none is transparent or cropped"
+        reason = f"data.variants = {count} would encode every picture {count} times the same: {why}"
+        remedy = 'Leave it out, or write data.fit = "crop".' if fit == "pad" else "Leave it out."
+        yield finding("error", "same_variants", None, reason, remedy)
 
 
 def animated(looks: Mapping[str, Look]) -> Iterator[Finding]:

@@ -68,6 +68,13 @@ class DataSettings(Section):
         description="Folder in the project with a grey picture for each picture, of the same name: white counts in full in the loss, "
         'black not at all; "dataset" takes pear-masklabel.png beside pear.jpg; empty: none.',
     )
+    variants: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Learn each picture from so many fixed crops (fit = crop or bucket) or, where it is transparent, on so many plain "
+        "grounds, the first as without; encoding takes as many times as long and the cache as much room.",
+    )
     flip: bool = Field(True, description="Also learn from mirrored pictures; turn it off for text, logos and anything with a side.")
     holdout_share: float = Field(
         0.15,

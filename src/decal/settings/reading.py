@@ -51,6 +51,7 @@ PEER_NAMES = {
     "with_prior_preservation": "prior_prompt",
     "alpha_mask": "transparent_weight",
     "masked_loss": "masks",
+    "random_crop": "variants",
     "masked_training": "masks",
     "conditioning_data_dir": "masks",
     "mask_path": "masks",

@@ -85,6 +85,10 @@ def plan(resolved: Resolved, records: list[Record]) -> list[str]:
     cropped = [share for one in learnt if (share := _cropped(one, resolved)) > 0.005]
     if cropped:
         lines.append(f"  {counted(len(cropped), 'picture')} cropped, by {max(cropped):.0%} at most")
+    if data.variants > 1:
+        lines.append(
+            f"  {data.variants} variants of each that is cropped or transparent: up to {data.variants * len(learnt)} are encoded and kept"
+        )
     small = sum(max(one.width_px, one.height_px) < data.resolution for one in learnt)
     if small:
         lines.append(f"  {counted(small, 'picture')} enlarged")
@@ -134,6 +138,8 @@ def _measured(at: Project, resolved: Resolved, learnt: list[Record], pictures_in
     ]
     if a_picture:
         lines.append(f"{a_picture:.3g} s to encode a picture: {clock(a_picture * pictures_in_all)} for {pictures_in_all}, once")
+    if resolved.data.variants > 1 and some:
+        lines.append(f"{examples.size_bytes / len(some) * len(learnt) / 2**20:.3g} MiB in the cache for {counted(len(learnt), 'picture')}")
     if peak_bytes := training.peak_memory(device):
         lines.append(f"{peak_bytes / 2**30:.2f} GiB of memory at most")
     return lines
