@@ -19,7 +19,7 @@ from begin import load_base, load_half
 from captions import caption
 from data import Row, read_rows
 from diffusers.models.attention_processor import AttnProcessor
-from loop import Plan, Training, Worker, launch
+from loop import Plan, Training, Worker, autocast, launch
 from model import SIZE_PX, TOKEN_DEVIATION, Vocabulary, scheduler, text_encoder, twin_text_encoders, twin_unet, unet, vae
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -169,7 +169,7 @@ def train(worker: Worker, *, plan: Plan, samples: Samples, is_twin: bool, begin:
         noise = torch.randn(clean.shape, generator=generator)
         signal, spread = (root[:, None, None, None] for root in (alphas[timesteps].sqrt(), (1 - alphas[timesteps]).sqrt()))
         given, wanted = signal * clean + spread * noise, signal * noise - spread * clean
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             told = timesteps.to(device), rows.to(device), SIZES[seen].to(device)
             velocity = model(given.to(device, memory_format=torch.channels_last), *told)
         training.update(F.mse_loss(velocity.float(), wanted.to(device)))

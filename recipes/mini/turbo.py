@@ -22,7 +22,7 @@ from base import SIZES, STRANGERS, Base, vocabulary_of, with_strangers
 from begin import load_base
 from captions import caption
 from data import Row, read_rows
-from loop import Plan, Training, Worker, channels_last, launch
+from loop import Plan, Training, Worker, autocast, channels_last, launch
 from model import LATENT_CHANNELS, LATENT_SIDE, TOKEN_DEVIATION, Vocabulary, scheduler
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -52,7 +52,7 @@ def drawn(base: Base, rows: Tensor, noise: Tensor, blind: Tensor) -> Tensor:
     states = base.text_encoder(torch.cat([rows, blind.expand(len(rows), -1)])).last_hidden_state
     latents = noise
     for timestep in steps.timesteps:
-        with torch.autocast(latents.device.type, torch.bfloat16):
+        with autocast(latents.device):
             both = base.unet(torch.cat([latents, latents]), timestep.to(latents.device), states, return_dict=False)[0].float()
         told, untold = both.chunk(2)
         latents = steps.step(untold + GUIDANCE * (told - untold), timestep, latents).prev_sample
@@ -115,7 +115,7 @@ def train(worker: Worker, *, plan: Plan, folder: Path, rows: list[Row]) -> None:
         given = signal * begun + spread * noise
         # The velocity from which the sampler works out the clean picture; for a true beginning it is the usual one.
         wanted = (signal * given - clean) / spread
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             velocity = student(given.to(device, memory_format=torch.channels_last), timesteps.to(device), said, SIZES[:1])
         training.update(F.mse_loss(velocity.float(), wanted.to(device)))
     if worker.rank == 0:
@@ -126,7 +126,7 @@ def train(worker: Worker, *, plan: Plan, folder: Path, rows: list[Row]) -> None:
 def first_guess(student: Base, noise: Tensor, rows: Tensor) -> Tensor:
     """The picture that the student sees in pure noise, [B, 8, 16, 16]; there the velocity is the picture's negative."""
     timesteps = torch.full((len(noise),), TIMESTEPS[0], device=noise.device)
-    with torch.autocast(noise.device.type, torch.bfloat16):
+    with autocast(noise.device):
         velocity: Tensor = student(noise.contiguous(memory_format=torch.channels_last), timesteps, rows, SIZES[:1])
     return -velocity.float()
 

@@ -1,6 +1,6 @@
 """Train the autoencoder of the embedded base: 128 px pictures to latents of 8 x 16 x 16.
 
-    python recipes/mini/vae.py RUN --data DATA --steps N
+    python recipes/mini/vae.py RUN --data DATA --steps N [--begin WEIGHTS]
 
 Most of the steps are made on crops of 64 px; the last third on whole pictures, because group norms see other statistics there. Colours are
 permuted and inverted, grounds coloured and outlines drawn, so that it also serves styles that are not among the data. Three of the latent
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from loop import Plan, Training, Worker, launch
+from loop import Plan, Training, Worker, autocast, launch
 from model import SIZE_PX, vae
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 CROP_PX = 64
@@ -50,7 +50,7 @@ def augmented(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
 def loss_of(model: AutoencoderKL, pixels: Tensor, generator: torch.Generator) -> Tensor:
     """How far a picture is from itself after the way through the latents: in pixels, in edges, in colours of 8 px cells. pixels: -1..1."""
-    with torch.autocast(pixels.device.type, torch.bfloat16):
+    with autocast(pixels.device):
         posterior = model.encode(pixels).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=generator).to(pixels.device)
         drawn = model.decode(posterior.mean + posterior.std * noise).sample.float()
@@ -64,11 +64,14 @@ def loss_of(model: AutoencoderKL, pixels: Tensor, generator: torch.Generator) ->
     return loss
 
 
-def train(worker: Worker, *, plan: Plan, data: Path) -> None:
-    """Train, or go on; writes RUN/vae.safetensors at the end."""
+def train(worker: Worker, *, plan: Plan, data: Path, begin: Path | None) -> None:
+    """Train, or go on; writes RUN/vae.safetensors at the end. begin: weights that a new run takes over."""
     pictures = np.load(data / "pictures.npy", mmap_mode="r")
     torch.manual_seed(SEED)
-    training = Training(plan, vae(), worker)
+    model = vae()
+    if begin is not None:
+        model.load_state_dict(load_file(begin))
+    training = Training(plan, model, worker)
     for step in training.steps():
         # Counted, not drawn on: a run that goes on sees what it would have seen.
         generator = torch.Generator().manual_seed((SEED * 1_000_003 + step) * worker.count + worker.rank)
@@ -113,10 +116,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=16, help="crops a worker and step")
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--begin", type=Path, help="weights of an autoencoder that a new run takes over")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each, where there is no GPU")
     given = parser.parse_args()
     given.run.mkdir(parents=True, exist_ok=True)
-    plan = Plan(given.run, steps=given.steps, decay=given.steps // 3, rate=1e-3, batch=given.batch, ema=0.998)
-    launch(partial(train, plan=plan, data=given.data))
+    plan = Plan(given.run, steps=given.steps, decay=given.steps // 3, rate=given.rate, batch=given.batch, ema=0.998)
+    launch(partial(train, plan=plan, data=given.data, begin=given.begin), given.workers)
 
 
 if __name__ == "__main__":
