@@ -5,6 +5,10 @@
 
 DATA may hold pictures.npy or the smaller pictures.zip (PNG) that `--pack` makes of it. Each stage is one of the recipe's own commands with
 larger batches, so what is written in the README about them holds here too. Stopped and started again it goes on.
+
+OUT/bundle-NN are the models, sheets and losses in pieces of 15 MiB, for machines that give back small files only:
+
+    python recipes/mini/gpu.py OUT --unbundle FOLDER      puts them together as FOLDER/sd, FOLDER/turbo and FOLDER/xl
 """
 
 import argparse
@@ -12,14 +16,18 @@ import io
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
+from model import TOKENIZER
 from PIL import Image
 
 HERE = Path(__file__).parent
+MODELS = ("sd", "turbo", "xl")
+PIECE_BYTES = 15 * 2**20
 
 
 def pack(data: Path) -> None:
@@ -41,6 +49,34 @@ def unpack(data: Path) -> None:
     np.save(data / "pictures.npy", np.stack(pictures))
 
 
+def bundle(out: Path) -> None:
+    """Write OUT/bundle-NN. Left out is what `unbundle` can put back: tokenizers, and the autoencoder of all but the base."""
+
+    def wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        model, _, part = member.name.partition("/")
+        return None if part.startswith("tokenizer") or (part.startswith("vae") and model != MODELS[0]) else member
+
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as archive:
+        for name in (*MODELS, *(found.name for pattern in ("*.png", "losses-*.jsonl") for found in sorted(out.glob(pattern)))):
+            archive.add(out / name, name, filter=wanted)
+    for number, start in enumerate(range(0, whole.tell(), PIECE_BYTES)):
+        (out / f"bundle-{number:02d}").write_bytes(whole.getbuffer()[start : start + PIECE_BYTES])
+
+
+def unbundle(out: Path, folder: Path) -> None:
+    """The inverse of `bundle`, into a folder that may hold the models already."""
+    whole = io.BytesIO(b"".join(piece.read_bytes() for piece in sorted(out.glob("bundle-*"))))
+    with tarfile.open(fileobj=whole) as archive:
+        archive.extractall(folder, filter="data")
+    for name in MODELS:
+        if name != MODELS[0]:
+            shutil.copytree(folder / MODELS[0] / "vae", folder / name / "vae", dirs_exist_ok=True)
+        for tokenizer in ("tokenizer", "tokenizer_2") if name == "xl" else ("tokenizer",):
+            if (folder / name / tokenizer).resolve() != TOKENIZER:
+                shutil.copytree(TOKENIZER, folder / name / tokenizer, dirs_exist_ok=True)
+
+
 def stage(name: str, *arguments: object) -> None:
     """Run one script of the recipe and say how long it took."""
     started = time.monotonic()
@@ -52,10 +88,16 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the embedded models on one GPU.")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--pack", action="store_true", help="only write DATA/pictures.zip")
     parser.add_argument("--hurry", type=int, default=1, help="divide steps and batches by this, to try the way through, on a CPU too")
+    parser.add_argument("--unbundle", type=Path, metavar="FOLDER", help="only put the models of OUT/bundle-NN into FOLDER")
     given = parser.parse_args()
+    if given.unbundle:
+        unbundle(given.out, given.unbundle)
+        return
+    if given.data is None:
+        parser.error("--data is needed: the folder that data.py wrote")
     if given.pack:
         pack(given.data)
         return
@@ -65,6 +107,7 @@ def main() -> None:
         # Losses are written every hundred steps, so a hurried run has none.
         if (run / "losses.jsonl").exists():
             shutil.copy(run / "losses.jsonl", given.out / f"losses-{run.name}.jsonl")
+    bundle(given.out)
 
 
 def train(out: Path, data: Path, hurry: int) -> None:
