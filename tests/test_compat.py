@@ -20,14 +20,14 @@ from typed import Call
 
 from decal import project
 from decal.captions import Tokenizer
-from decal.compat import FLAGS, TRAPS, Plan, Scene, Typed, launching, read, split, translate
+from decal.compat import FLAGS, TRAPS, Launch, Plan, Scene, Typed, launching, read, split, translate
 from decal.compat import traps as the_traps
 from decal.compat.layout import folders
 from decal.errors import SettingsError, StoppedError
 from decal.pictures import Look, look
 from decal.presets import MINI
 from decal.project import Project
-from decal.records import Generation
+from decal.records import Generation, Record
 from decal.runs import about, checkpoints
 from decal.workflow import train_as_typed
 
@@ -46,15 +46,34 @@ POSTS = (
     '--checkpointing_steps=500 --validation_prompt="Make a picture to go along with the tweet -> Spend your weekend morning with a Ham, '
     'Egg ;; written by TimHortonsPH on 2020-12-12 00:47:00 with got 1 likes" --seed=42'
 )
-# Names of diffusers 0.42's train_text_to_image_lora.py, and those that only ..._lora_sdxl.py has.
-SD = """pretrained_model_name_or_path revision variant dataset_name dataset_config_name train_data_dir image_column caption_column
-    validation_prompt num_validation_images validation_epochs max_train_samples output_dir cache_dir seed resolution center_crop random_flip
-    train_batch_size num_train_epochs max_train_steps gradient_accumulation_steps gradient_checkpointing learning_rate scale_lr lr_scheduler
-    lr_warmup_steps snr_gamma use_8bit_adam allow_tf32 dataloader_num_workers adam_beta1 adam_beta2 adam_weight_decay adam_epsilon
-    max_grad_norm push_to_hub hub_token prediction_type hub_model_id logging_dir mixed_precision report_to local_rank checkpointing_steps
-    checkpoints_total_limit resume_from_checkpoint enable_xformers_memory_efficient_attention noise_offset rank
-    image_interpolation_mode""".split()
-SDXL = "pretrained_vae_model_name_or_path train_text_encoder enable_npu_flash_attention debug_loss".split()
+# Names of the flags of diffusers 0.42's scripts. In both of text to image and both of DreamBooth:
+ALL = """pretrained_model_name_or_path revision variant validation_prompt num_validation_images validation_epochs output_dir seed resolution
+    center_crop train_batch_size num_train_epochs max_train_steps gradient_accumulation_steps gradient_checkpointing learning_rate scale_lr
+    lr_scheduler lr_warmup_steps use_8bit_adam allow_tf32 dataloader_num_workers adam_beta1 adam_beta2 adam_weight_decay adam_epsilon
+    max_grad_norm push_to_hub hub_token hub_model_id logging_dir mixed_precision report_to local_rank checkpointing_steps
+    checkpoints_total_limit resume_from_checkpoint enable_xformers_memory_efficient_attention rank image_interpolation_mode""".split()
+# In all but the DreamBooth script of SD.
+MOST = "dataset_name dataset_config_name cache_dir image_column caption_column random_flip snr_gamma".split()
+PLAIN = "train_data_dir max_train_samples prediction_type noise_offset".split()
+DREAMBOOTH = """instance_data_dir instance_prompt class_data_dir class_prompt with_prior_preservation prior_loss_weight num_class_images
+    sample_batch_size lr_num_cycles lr_power prior_generation_precision lora_dropout train_text_encoder""".split()
+FLAGS_OF = {
+    "sd": [*ALL, *MOST, *PLAIN],
+    "sdxl": [*ALL, *MOST, *PLAIN, *"pretrained_vae_model_name_or_path train_text_encoder enable_npu_flash_attention debug_loss".split()],
+    "dreambooth": [
+        *ALL,
+        *DREAMBOOTH,
+        *"""tokenizer_name pre_compute_text_embeddings tokenizer_max_length text_encoder_use_attention_mask validation_images
+        class_labels_conditioning""".split(),
+    ],
+    "dreambooth_sdxl": [
+        *ALL,
+        *MOST,
+        *DREAMBOOTH,
+        *"""pretrained_vae_model_name_or_path repeats do_edm_style_training output_kohya_format text_encoder_lr optimizer prodigy_beta3
+        prodigy_decouple adam_weight_decay_text_encoder prodigy_use_bias_correction prodigy_safeguard_warmup use_dora""".split(),
+    ],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -113,9 +132,10 @@ def replaced(command: str, **values: object) -> list[str]:
     return words
 
 
-def test_every_flag_of_both_scripts_is_known() -> None:
-    assert (set(FLAGS) - {"dry_run"}, {name for name in FLAGS if FLAGS[name].only == "sdxl"}) == ({*SD, *SDXL}, set(SDXL))
-    assert (len(SD), len(SDXL)) == (51, 4)
+def test_every_flag_of_all_scripts_is_known() -> None:
+    known = {script: {name for name, flag in FLAGS.items() if script in (flag.only or FLAGS_OF)} - {"dry_run"} for script in FLAGS_OF}
+    assert known == {script: set(names) for script, names in FLAGS_OF.items()}
+    assert {script: len(names) for script, names in FLAGS_OF.items()} == {"sd": 51, "sdxl": 55, "dreambooth": 59, "dreambooth_sdxl": 72}
 
 
 def test_the_page_for_those_who_come_from_the_scripts_has_every_flag_as_it_is() -> None:
@@ -147,17 +167,34 @@ def test_the_command_of_posts_is_understood_but_for_a_data_set_that_never_was() 
 
 
 def test_every_flag_is_honoured_refused_or_explained(tiny: Path, shapes: Path) -> None:
-    given = [f"--pretrained_model_name_or_path={tiny}", f"--train_data_dir={shapes}", "--seed=1", "--validation_prompt=x"]
+    common = [f"--pretrained_model_name_or_path={tiny}", "--seed=1", "--validation_prompt=x"]
     seen = 0
-    for name, flag in FLAGS.items():
-        values = {"whole": 8 * 7, "number": 0.25, "text": "latest"}
-        value = next((choice for choice in flag.choices[::-1] if choice != flag.default), values.get(flag.kind))
-        again = split([*given, f"--{name}" if flag.kind == "switch" else f"--{name}={value}"])
-        changed = translate(read(again.words), again.launch)
-        usual = translate(read(given), again.launch)
-        seen += 1
-        assert effect(changed) != effect(usual), name
-    assert seen == 56
+    for purpose, more in COMMON.items():
+        given = [*common, f"--{more[0]}={shapes}", *more[1:]]
+        for name, flag in FLAGS.items():
+            if purpose not in flag.purposes or name in ("with_prior_preservation", "train_text_encoder", "output_kohya_format"):
+                continue
+            values = {"whole": 8 * 7, "number": 0.25, "text": "latest"}
+            value = next((choice for choice in flag.choices[::-1] if choice != flag.default), values.get(flag.kind))
+            again = [*given, f"--{name}" if flag.kind == "switch" else f"--{name}={value}"]
+            changed, usual = (translate(read(words, None), Launch()) for words in (again, given))
+            seen += 1
+            assert effect(changed) != effect(usual), name
+    assert seen == 55 + 76
+
+
+# What makes every flag of a purpose mean something.
+COMMON = {
+    "text to image": ("train_data_dir",),
+    "DreamBooth": (
+        "instance_data_dir",
+        "--instance_prompt=a photo of sks dog",
+        "--with_prior_preservation",
+        "--class_prompt=a photo of a dog",
+        "--train_text_encoder",
+        "--lr_scheduler=cosine_with_restarts",
+    ),
+}
 
 
 def effect(told: tuple[Plan, tuple[str, ...]]) -> object:
@@ -167,6 +204,7 @@ def effect(told: tuple[Plan, tuple[str, ...]]) -> object:
         name: plan.typed[name]
         for name in (
             "allow_tf32",
+            "class_data_dir",
             "push_to_hub",
             "prediction_type",
             "logging_dir",
@@ -176,7 +214,18 @@ def effect(told: tuple[Plan, tuple[str, ...]]) -> object:
         )
     }
     settings = plan.settings(16, keyword="", has_cuda=True)
-    return (settings, plan.notes, problems, plan.source, plan.caption_column, plan.limit, plan.output, plan.revision, read_later)
+    return (
+        settings,
+        plan.notes,
+        problems,
+        plan.source,
+        plan.caption_column,
+        plan.limit,
+        plan.output,
+        plan.revision,
+        plan.prompt,
+        read_later,
+    )
 
 
 def test_text_encoders_learn_at_the_one_rate_of_the_script() -> None:
@@ -275,9 +324,9 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         split(["accelerate", "launch", "--config_file", str(tmp_path / "bad.yaml"), "train_text_to_image_lora.py"])
 
 
-def test_another_script_is_not_taken_for_one_of_the_two() -> None:
-    (problem,) = split(["accelerate", "launch", "train_dreambooth_lora.py"]).launch.problems
-    assert problem.startswith("train_dreambooth_lora.py is not one of the scripts that Decal understands.")
+def test_another_script_is_not_taken_for_one_of_these() -> None:
+    (problem,) = split(["accelerate", "launch", "train_dreambooth_lora_flux.py"]).launch.problems
+    assert problem.startswith("train_dreambooth_lora_flux.py is not one of the scripts that Decal understands.")
 
 
 # The traps.
@@ -545,3 +594,89 @@ def test_accelerate_launches_the_script_as_typed_in_two_processes(tiny: Path, sh
 def test_a_token_is_neither_shown_nor_kept() -> None:
     told = read(["--hub_token=secret", "--pretrained_model_name_or_path=mini", "--train_data_dir=x"])
     assert (told.token, "secret" in repr(told), isinstance(told, Typed)) == ("secret", False, True)
+
+
+# DreamBooth, and text encoders: examples/dreambooth/test_dreambooth_lora.py and the SDXL part of test_text_to_image_lora.py.
+
+
+def dreambooth(model: Path, data: Path, output: Path, *more: str) -> list[str]:
+    words = typed(model, data, output, "--instance_prompt=a photo of sks dog", *more)
+    return [word.replace("--train_data_dir", "--instance_data_dir") for word in words]
+
+
+def parts(output: Path) -> set[str]:
+    """The parts of a model that the LoRA of a folder is of."""
+    keys = load_file(output / "pytorch_lora_weights.safetensors").keys()
+    assert all("lora" in key for key in keys)
+    return {key.partition(".")[0] for key in keys}
+
+
+def test_dreambooth_gives_every_picture_the_one_caption_and_keeps_the_kind(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    kind = tmp_path / "dogs"
+    kind.mkdir()
+    shutil.copy(shapes / "red-ring.png", kind / "one.png")
+    more = ("--with_prior_preservation", "--class_prompt=a photo of a dog", "--num_class_images=2", f"--class_data_dir={kind}")
+    words = dreambooth(tiny, shapes, tmp_path / "out", "--max_train_steps=2", *more)
+    code, _, err = call("compat", "accelerate", "launch", "train_dreambooth_lora.py", *words)
+    assert code == 0, err
+    assert parts(tmp_path / "out") == {"unet"}
+    (run,) = Project(tmp_path / "out" / "decal").runs()
+    assert {record.caption for record in project.read(run.dataset, Record)} == {"a photo of sks dog"}
+    first, second = project.read(run.prior, Record)
+    assert (first.file, first.caption, second.file.startswith("cache/")) == ("prior/one.png", "a photo of a dog", True)
+    assert about(run).settings.train.learning_rate == 5e-4
+
+
+def test_dreambooth_trains_a_text_encoder_that_diffusers_loads_and_draws_with(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    assert call("compat", *dreambooth(tiny, shapes, tmp_path / "out", "--max_train_steps=1", "--train_text_encoder"))[0] == 0
+    assert parts(tmp_path / "out") == {"unet", "text_encoder"}
+    assert drawn_by_diffusers(tiny, tmp_path / "out").shape == (1, 64, 64, 3)
+
+
+@pytest.mark.parametrize("script", ["train_text_to_image_lora_sdxl.py", "train_dreambooth_lora_sdxl.py"])
+def test_text_encoders_of_sdxl_are_trained_and_kept_so_many_times(
+    call: Call, tiny_xl: Path, shapes: Path, tmp_path: Path, script: str
+) -> None:
+    flags = typed if "text_to_image" in script else dreambooth
+    more = ("--max_train_steps=7", "--checkpointing_steps=2", "--checkpoints_total_limit=2", "--train_text_encoder")
+    assert call("compat", script, *flags(tiny_xl, shapes, tmp_path / "out", *more))[0] == 0
+    assert (parts(tmp_path / "out"), names(tmp_path / "out")) == (
+        {"unet", "text_encoder", "text_encoder_2"},
+        {"checkpoint-4", "checkpoint-6"},
+    )
+    assert drawn_by_diffusers(tiny_xl, tmp_path / "out").shape == (1, 64, 64, 3)
+
+
+def test_dreambooth_of_sdxl_takes_captions_of_their_own_and_writes_kohyas_form(
+    call: Call, tiny_xl: Path, shapes: Path, tmp_path: Path
+) -> None:
+    words = dreambooth(tiny_xl, shapes, tmp_path / "out", "--max_train_steps=1", "--caption_column=text", "--output_kohya_format")
+    words = [word.replace("--instance_data_dir", "--dataset_name") for word in words]
+    assert call("compat", "train_dreambooth_lora_sdxl.py", *words)[0] == 0
+    (run,) = Project(tmp_path / "out" / "decal").runs()
+    assert len({record.caption for record in project.read(run.dataset, Record)}) == 16
+    assert all(key.startswith("lora_unet_") for key in load_file(tmp_path / "out" / "pytorch_lora_weights_kohya.safetensors"))
+
+
+def test_steps_of_dreambooth_are_counted_as_its_scripts_count_them() -> None:
+    words = "train_dreambooth_lora_sdxl.py --instance_prompt=x --instance_data_dir=. --pretrained_model_name_or_path=sdxl --repeats=3"
+    kind = "--with_prior_preservation --class_prompt=y --num_train_epochs=2"
+    # 10 pictures three times are 30, in batches of 4 are 8 a pass; 100 of the kind are 25: by hand.
+    assert (planned(words)[0].steps(10), planned(f"{words} {kind}")[0].steps(10)) == (8, 50)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("--train_data_dir=.", "--train_data_dir is not a flag of these scripts. Did you mean --instance_data_dir?"),
+        ("--with_prior_preservation", "--with_prior_preservation needs --class_prompt, what the pictures are in general"),
+        ("--lora_dropout=0.1", "--lora_dropout cannot be had: a LoRA is trained without dropout here. Leave it out."),
+        ("--do_edm_style_training", "--do_edm_style_training cannot be had: Decal trains no EDM-style model. Leave it out."),
+        ("--use_dora --train_text_encoder", "--use_dora and --train_text_encoder: diffusers leaves the DoRA of text encoders out."),
+        ("--optimizer=lion", "--optimizer cannot be 'lion'. There are AdamW and prodigy."),
+    ],
+)
+def test_what_dreambooth_cannot_have_here_is_told_by_name(more: str, told: str) -> None:
+    words = ["--pretrained_model_name_or_path=mini", "--instance_data_dir=.", "--instance_prompt=x", *more.split()]
+    (problem,) = read(words, "dreambooth_sdxl").problems
+    assert problem.startswith(told)

@@ -191,16 +191,13 @@ def test_a_probe_finds_steps_that_were_lost(how: str) -> None:
 
 @pytest.mark.slow
 def test_a_training_of_few_steps_is_probed_once(turbo: Path, shapes: Path, call: Call, tmp_path: Path) -> None:
-    at = tmp_path / "zorb"
-    few = ["train.steps=2", "train.batch=2", "train.rank=2", "train.trackers=[]", "train.validation_prompts=[]"]
-    sets = [word for one in few for word in ("--set", one)]
-    call("new", at, "--from", shapes, "--keyword", "zorb", "--base", turbo)
-    code, _, err = call("train", at, *sets)
-    run = Run(at / "runs" / "run-01")
+    flags = ["--max_train_steps=2", "--train_batch_size=2", "--rank=2", "--report_to=none", "--seed=0", f"--output_dir={tmp_path}"]
+    code, _, err = call("compat", f"--pretrained_model_name_or_path={turbo}", f"--train_data_dir={shapes}", *flags)
+    run = Run(tmp_path / "decal" / "runs" / "run-01")
     found = project.read_record(run.probe, Probe)
     assert (code, found is not None and [row.steps for row in found.rows]) == (0, [1, 2, 4, 30]), err
     assert (run.sheets / "probe-step-000002.png").exists()
-    assert "nothing has changed since the last probe" in call("train", at, *sets)[1]
+    assert "nothing has changed since the last probe" in call("train", tmp_path / "decal")[1]
 
 
 def test_the_embedded_student_is_drawn_in_few_steps_and_trained_through_its_base() -> None:

@@ -1,4 +1,4 @@
-"""Commands of diffusers' scripts, as typed: `decal compat`, and the two scripts of the same names in `scripts/`."""
+"""Commands of diffusers' scripts, as typed: `decal compat`, and the scripts of the same names in `scripts/`."""
 
 import os
 import sys
@@ -93,6 +93,7 @@ def _print_help() -> None:
     print("decal compat COMMAND, with or without accelerate launch, python and the name of the script before the flags.\n")
     for name, flag in FLAGS.items():
         default = "" if flag.default in (None, False) else f" ({flag.default})"
+        default += "" if len(flag.purposes) > 1 else f" [{next(iter(flag.purposes))}]"
         print(f"  --{name}{default}\n      {flag.does}")
 
 

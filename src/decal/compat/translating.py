@@ -8,11 +8,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from decal.compat.flags import FLAGS, Typed
+from decal.compat.flags import FLAGS, PURPOSES, SCRIPTS, Script, Typed
 from decal.compat.launching import Launch
 from decal.presets import BASES, DEAD_IDS, as_folder, base_preset, why_unknown
 from decal.wording import printable
@@ -20,7 +20,7 @@ from decal.wording import printable
 Family = Literal["sd", "sdxl"]
 # Side of the pictures where neither a flag nor the base says it; the scripts' defaults.
 SIDES: dict[Family, int] = {"sd": 512, "sdxl": 1024}
-SCRIPT_NAMES: dict[Family, str] = {"sd": "train_text_to_image_lora.py", "sdxl": "train_text_to_image_lora_sdxl.py"}
+FAMILIES: dict[Script, Family] = {"sd": "sd", "sdxl": "sdxl", "dreambooth": "sd", "dreambooth_sdxl": "sdxl"}
 # VAEs that are a repair of SDXL's for half precision, which is not needed where the VAE computes in float32.
 HALF_PRECISION_VAES = ("madebyollin/sdxl-vae-fp16-fix",)
 SCHEDULES = {"constant_with_warmup": "constant"}
@@ -32,7 +32,8 @@ class Plan:
     """What a command asks for, in our words.
 
     model: the base. revision: of the hub; None for the newest. source: where the pictures come from, as `decal new --from` takes it.
-    caption_column: None for the usual names. output: the scripts' folder; the project is `decal/` in it. notes: what a person should know.
+    caption_column: None for the usual names. prompt: the caption of all pictures; None where each has its own. output: the scripts' folder;
+    the project is `decal/` in it. notes: what a person should know.
     """
 
     typed: Typed
@@ -45,6 +46,7 @@ class Plan:
     limit: int | None
     output: Path
     notes: tuple[str, ...]
+    prompt: str | None = None
 
     @property
     def project(self) -> Path:
@@ -52,7 +54,11 @@ class Plan:
 
     def steps_an_epoch(self, pictures: int) -> int:
         """Optimizer steps of one pass over the pictures, as the scripts count them."""
-        batches = math.ceil(pictures / (self.typed.whole("train_batch_size") * self.launch.processes))
+        typed, shown = self.typed, pictures
+        if typed.is_dreambooth:
+            # The scripts show as many as there are of the kind in general, where those are more.
+            shown = max(pictures * typed.whole("repeats"), typed.whole("num_class_images") if typed.is_on("with_prior_preservation") else 0)
+        batches = math.ceil(shown / (typed.whole("train_batch_size") * self.launch.processes))
         return max(1, math.ceil(batches / self.typed.whole("gradient_accumulation_steps")))
 
     def steps(self, pictures: int) -> int:
@@ -78,7 +84,12 @@ class Plan:
         prompt = typed.text("validation_prompt")
         size = typed.whole("train_batch_size") * typed.whole("gradient_accumulation_steps") * self.launch.processes
         trackers = typed.text("report_to") or ""
+        is_prodigy = str(typed["optimizer"]).casefold() == "prodigy"
         rate = typed.number("learning_rate") * (size if typed.is_on("scale_lr") else 1)
+        if is_prodigy and "learning_rate" not in typed.given:
+            rate = 1.0
+        has_own = typed.script == "dreambooth_sdxl" or "text_encoder_lr" in typed.given
+        of_text = typed.number("text_encoder_lr") if has_own and not is_prodigy else rate
         train: dict[str, object] = {
             "steps": self.steps(pictures),
             "batch": typed["train_batch_size"],
@@ -86,11 +97,13 @@ class Plan:
             "accumulation": typed.whole("gradient_accumulation_steps") * self.launch.processes,
             "rank": typed["rank"],
             "targets": "attention",
-            "optimizer": "adamw_8bit" if typed.is_on("use_8bit_adam") else "adamw",
+            "algorithm": "dora" if typed.is_on("use_dora") else "lora",
+            "optimizer": "prodigy" if is_prodigy else "adamw_8bit" if typed.is_on("use_8bit_adam") else "adamw",
             "learning_rate": rate,
-            "text_learning_rate": rate if typed.is_on("train_text_encoder") else None,
+            "text_learning_rate": of_text if typed.is_on("train_text_encoder") else None,
             "schedule": SCHEDULES.get(str(typed["lr_scheduler"]), typed["lr_scheduler"]),
             "warmup_steps": self.warmup(pictures),
+            "restarts": typed["lr_num_cycles"],
             "beta1": typed["adam_beta1"],
             "beta2": typed["adam_beta2"],
             "epsilon": typed["adam_epsilon"],
@@ -109,6 +122,12 @@ class Plan:
             "validation_images": max(1, typed.whole("num_validation_images")),
             "trackers": [] if trackers in ("", "none") else [trackers],
         }
+        if typed.is_on("with_prior_preservation"):
+            train |= {
+                "prior_prompt": typed["class_prompt"],
+                "prior_weight": typed["prior_loss_weight"],
+                "prior_images": typed["num_class_images"],
+            }
         data: dict[str, object] = {
             "resolution": self.side,
             "fit": "crop" if typed.is_on("center_crop") else "pad",
@@ -122,6 +141,7 @@ class Plan:
             "data": data,
             "caption": {"keyword": keyword, "kind_words": [], "template": template},
             "train": train,
+            **({"compare": {"batch": typed["sample_batch_size"]}} if "sample_batch_size" in typed.given else {}),
         }
 
     def precision(self, *, has_cuda: bool) -> str:
@@ -162,12 +182,18 @@ def translate(typed: Typed, launch: Launch) -> tuple[Plan, tuple[str, ...]]:
     folder = as_folder(named)
     model = str(folder) if folder is not None else DEAD_IDS.get(named, named)
     known = family_of(named)
-    family: Family = known or typed.script or "sd"
+    family: Family = known or (FAMILIES[typed.script] if typed.script else "sd")
+    meant: Script = next(
+        script for script, of in FAMILIES.items() if of == family and (PURPOSES[script] == "DreamBooth") is typed.is_dreambooth
+    )
     unknown = why_unknown(model)
     if unknown is not None:
         problems.append(f"--pretrained_model_name_or_path={unknown}")
-    if known and typed.script and known != typed.script:
-        notes.append(f"{printable(named)} is of the family of {SCRIPT_NAMES[known]}; it is trained as that, whichever script was named.")
+    if typed.script and meant != typed.script:
+        name = next(name for name, script in SCRIPTS.items() if script == meant)
+        notes.append(f"{printable(named)} is of the family of {name}; it is trained as that, whichever script was named.")
+    # The defaults of the script that is meant hold.
+    typed = replace(typed, script=meant)
     source = _source(typed, problems)
     if launch.processes > 1:
         notes.append(
@@ -175,17 +201,23 @@ def translate(typed: Typed, launch: Launch) -> tuple[Plan, tuple[str, ...]]:
             f"{typed.whole('train_batch_size') * typed.whole('gradient_accumulation_steps') * launch.processes} pictures."
         )
     notes += [*_without_effect(typed, problems), *_without_company(typed, source, is_folder=folder is not None)]
+    kind = typed.text("class_data_dir")
+    if kind is not None and typed.is_on("with_prior_preservation") and not Path(kind).is_dir():
+        notes.append(f"--class_data_dir={printable(kind)} is not there, so the base draws all {typed['num_class_images']} pictures.")
     caption_column = typed.text("caption_column") if "caption_column" in typed.given else None
+    prompt = typed.text("instance_prompt") if typed.is_dreambooth and caption_column is None else None
     output = Path(typed.text("output_dir") or "")
     revision = None if folder is not None else typed.text("revision")
     limit = typed["max_train_samples"]
-    plan = Plan(typed, launch, family, model, revision, source, caption_column, None if limit is None else int(limit), output, tuple(notes))
+    rows = None if limit is None else int(limit)
+    plan = Plan(typed, launch, family, model, revision, source, caption_column, rows, output, tuple(notes), prompt)
     return plan, tuple(problems)
 
 
 def _source(typed: Typed, problems: list[str]) -> str:
     """Where the pictures come from, as `decal new --from` takes it."""
-    name, folder = typed.text("dataset_name"), typed.text("train_data_dir")
+    where = "instance_data_dir" if typed.is_dreambooth else "train_data_dir"
+    name, folder = typed.text("dataset_name"), typed.text(where)
     if name is not None:
         if Path(name).exists():
             return name
@@ -194,10 +226,10 @@ def _source(typed: Typed, problems: list[str]) -> str:
             return f"hf:{name}" + (f"/{config}" if config else "")
         problems.append(
             f"--dataset_name={printable(name)} is no folder here and no data set of the hub, which is written owner/name. "
-            "Write that, or put a folder of pictures into --train_data_dir."
+            f"Write that, or put a folder of pictures into --{where}."
         )
     elif folder is not None and not Path(folder).exists():
-        problems.append(f"--train_data_dir={printable(folder)} is not there. Write the folder of your pictures.")
+        problems.append(f"--{where}={printable(folder)} is not there. Write the folder of your pictures.")
     return folder or name or ""
 
 
@@ -205,7 +237,7 @@ def _without_effect(typed: Typed, problems: list[str]) -> list[str]:
     """What is to be said of flags that were typed and change nothing."""
     notes = []
     for name, value in typed.given.items():
-        does, default = FLAGS[name].does, FLAGS[name].default
+        does, default = FLAGS[name].does, FLAGS[name].default_of(typed.script)
         if does.startswith("Nothing") and value != default:
             notes.append(f"--{name}={value} has no effect: {does.removeprefix('Nothing').removeprefix(': ').removeprefix(' ')}")
     vae = typed.text("pretrained_vae_model_name_or_path")
@@ -234,6 +266,12 @@ def _without_company(typed: Typed, source: str, *, is_folder: bool) -> list[str]
         "num_validation_images": "there is no --validation_prompt" if "validation_prompt" not in given else "",
         "validation_epochs": "there is no --validation_prompt" if "validation_prompt" not in given else "",
         "hub_model_id": "there is no --push_to_hub" if not typed.is_on("push_to_hub") else "",
+        "lr_num_cycles": "only cosine_with_restarts has cycles" if typed["lr_scheduler"] != "cosine_with_restarts" else "",
+        "text_encoder_lr": "there is no --train_text_encoder" if not typed.is_on("train_text_encoder") else "",
+        **dict.fromkeys(
+            ("class_prompt", "class_data_dir", "prior_loss_weight", "num_class_images"),
+            "there is no --with_prior_preservation" if not typed.is_on("with_prior_preservation") else "",
+        ),
     }
     notes = [f"--{name}={given[name]} has no effect: {why}." for name, why in reasons.items() if name in given and why]
     if typed.token is not None and not typed.is_on("push_to_hub"):

@@ -4,6 +4,8 @@ What the command says goes into `decal.toml`, what it does not say stays as it s
 source is still what it was is known from the names, sizes and times of its files.
 """
 
+import json
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -26,21 +28,31 @@ from decal.wording import counted
 from decal.workflow.beginning import COMPARE_PROMPTS, GRID_PROMPTS
 from decal.workflow.checking import LOOKED_AT_UNASKED, Texts, check, check_in_place, guest_settings
 from decal.workflow.choice import Choice, run_to_train
+from decal.workflow.exchange import export_adapter
 from decal.workflow.finished import frame_of, shared_keyword
+from decal.workflow.preserving import ENDINGS
 from decal.workflow.publishing import FOLDER, Target, publish
-from decal.workflow.training import is_done, train_on
+from decal.workflow.training import is_done, probe_few_steps, train_on
 
 BEGUN = "compat.json"
+# Words that say of a caption which kind of picture it is, and not what is in it.
+GENERAL = "a an the of with photo photograph picture image drawing painting"
+# The name that the DreamBooth script of SDXL gives it.
+KOHYA = "pytorch_lora_weights_kohya.safetensors"
 REWOUND = "rewound.json"
 
 
 class From(Line):
-    """What the pictures of a project came from; `compat.json`. files: hash of their names, sizes and times; "" for the hub."""
+    """What the pictures of a project came from; `compat.json`. files: hash of their names, sizes and times; "" for the hub.
+
+    prompt: the caption that all of them were given, if any.
+    """
 
     source: str
     caption_column: str | None
     limit: int | None
     files: str
+    prompt: str | None = None
 
 
 class Rewound(Line):
@@ -54,8 +66,8 @@ def foresee(plan: Plan) -> Iterator[Event]:
     """Say what a command means and where it does not do what it seems to; nothing is written."""
     has_cuda = _has_cuda()
     with check_in_place(plan.source, guest_settings([])) as guest:
-        captions = _captions(guest.checked.listing)
-        keyword = shared_keyword([], captions)
+        captions = _captions(guest.checked.listing, plan)
+        keyword = _keyword(plan, captions)
         table = plan.settings(len(captions), keyword=keyword, has_cuda=has_cuda)
         parse({name: dict(values) for name, values in table.items()}, where="this command")
         yield Told("\n".join([_about(plan, len(captions)), *shown(table)]))
@@ -72,7 +84,7 @@ def train_as_typed(plan: Plan, stop: Stop) -> Iterator[Event]:
     at = Project(plan.project)
     yield from _bring_in(at, plan)
     listing = dataset.scan(at.dataset)
-    captions = _captions(listing)
+    captions = _captions(listing, plan)
     yield Told(_about(plan, len(captions)))
     settings = _settings(at, plan, captions)
     choice = _choice(at, plan)
@@ -83,7 +95,7 @@ def train_as_typed(plan: Plan, stop: Stop) -> Iterator[Event]:
     if is_done(at, settings, run):
         compat.lay_out(run, plan.output, every=every, limit=kept, steps=steps)
         yield Told(f"{plan.output} is complete: the command and the pictures are as they were. Nothing to train.\n{_end(plan)}")
-        yield from _push(at, plan)
+        yield from _finished(at, plan, settings, stop)
         return
     yield Progress("looking at the pictures")
     checked = check(at, settings)
@@ -102,6 +114,17 @@ def train_as_typed(plan: Plan, stop: Stop) -> Iterator[Event]:
     laid = compat.lay_out(run, plan.output, every=every, limit=kept, steps=steps)
     assert laid.is_whole, "a training that ended has its last checkpoint"
     yield Told(_end(plan))
+    yield from _finished(at, plan, settings, stop)
+
+
+def _finished(at: Project, plan: Plan, settings: Settings, stop: Stop) -> Iterator[Event]:
+    """What comes after the training: the form of kohya, whether few steps were kept, and the hub."""
+    if plan.typed.is_on("output_kohya_format"):
+        target = plan.output / KOHYA
+        target.unlink(missing_ok=True)
+        export_adapter(at, "kohya", Choice(), runs.checkpoints(at.runs()[-1])[-1].step, target)
+        yield Told(f"{target}  for A1111 and ComfyUI")
+    yield from probe_few_steps(at, settings, at.runs()[-1], stop)
     yield from _push(at, plan)
 
 
@@ -139,9 +162,9 @@ def _told(plan: Plan, scene: Scene) -> Iterator[Told]:
         yield Told("\n".join([*traps, *notes]))
 
 
-def _captions(listing: Listing) -> list[str]:
+def _captions(listing: Listing, plan: Plan) -> list[str]:
     """The caption of each picture. Raises DataError where none has one."""
-    captions = [row.caption or "" for row in listing.rows]
+    captions = [plan.prompt or row.caption or "" for row in listing.rows]
     if not any(caption.strip() for caption in captions):
         raise DataError(
             f"None of the {counted(len(listing.files), 'picture')} has a caption.\n"
@@ -152,7 +175,9 @@ def _captions(listing: Listing) -> list[str]:
 
 def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
     """Copy the pictures into the project, once. Raises SettingsError where others were copied before."""
-    now = From(source=_source(plan.source), caption_column=plan.caption_column, limit=plan.limit, files=_files(plan.source))
+    now = From(
+        source=_source(plan.source), caption_column=plan.caption_column, limit=plan.limit, files=_files(plan.source), prompt=plan.prompt
+    )
     before = project.read_record(at.folder / BEGUN, From)
     if at.dataset.is_dir() and before is not None:
         if before != now:
@@ -160,7 +185,11 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
             if before.source != now.source:
                 what = "with other pictures"
             elif before.files == now.files:
-                what = "with another --caption_column or --max_train_samples"
+                what = (
+                    "with another --instance_prompt"
+                    if before.prompt != now.prompt
+                    else "with another --caption_column or --max_train_samples"
+                )
             raise SettingsError(
                 f"{plan.output} was begun {what} ({plan.source}).\n"
                 f"Write another --output_dir, or delete {at.folder} to begin anew in this one."
@@ -171,14 +200,37 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
     yield Progress(f"copying the pictures of {plan.source}")
     brought = dataset.bring_in(plan.source, at.dataset, caption_column=plan.caption_column, limit=plan.limit)
     project.write_lines(at.sources, [brought.source])
+    if plan.prompt is not None:
+        lines = [json.dumps({"file_name": row.file, "text": plan.prompt}, sort_keys=True) for row in dataset.scan(at.dataset).rows]
+        project.write_text(at.dataset / dataset.METADATA, "\n".join(lines) + "\n")
+    _bring_in_prior(at, plan)
     project.write_record(at.folder / BEGUN, now)
     yield Told(brought.told())
+
+
+def _keyword(plan: Plan, captions: Sequence[str]) -> str:
+    """The word that calls what is trained: of one caption for all, what its kind in general is called without."""
+    if plan.prompt is None:
+        return shared_keyword([], captions)
+    general = plan.typed.text("class_prompt") or GENERAL
+    known = {word.casefold() for word in re.findall(r"[\w-]+", f"{general} {GENERAL}")}
+    return next((word for word in re.findall(r"[\w-]+", plan.prompt) if word.casefold() not in known), "")
+
+
+def _bring_in_prior(at: Project, plan: Plan) -> None:
+    """Copy the pictures of the kind in general, as many as are asked for; those that are missing are drawn later."""
+    named = plan.typed.text("class_data_dir")
+    if named is None or not plan.typed.is_on("with_prior_preservation") or not Path(named).is_dir():
+        return
+    there = sorted(path for path in Path(named).iterdir() if path.suffix.lower() in ENDINGS)
+    for path in there[: plan.typed.whole("num_class_images")]:
+        project.write_bytes(at.folder / "prior" / path.name, path.read_bytes())
 
 
 def _settings(at: Project, plan: Plan, captions: Sequence[str]) -> Settings:
     """The settings of the project with what the command says in their place; written where they differ."""
     before = tomllib.loads(at.settings.read_text("utf-8")) if at.settings.is_file() else {}
-    keyword = str(before["caption"].get("keyword", "")) if "caption" in before else shared_keyword([], captions)
+    keyword = str(before["caption"].get("keyword", "")) if "caption" in before else _keyword(plan, captions)
     asked = plan.settings(len(captions), keyword=keyword, has_cuda=_has_cuda())
     if asked["train"]["trackers"] == ["all"]:
         from decal.train import available_trackers

@@ -41,12 +41,13 @@ def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterat
     settings = runs.with_start(run, settings)
     yield from _brought_to_its_end(at, settings, run, choice, stop)
     # Only here, where nothing of the training is held any more.
-    if base_preset(settings.base.model).has_few_steps:
-        yield from _probed(at, settings, run, stop)
+    yield from probe_few_steps(at, settings, run, stop)
 
 
-def _probed(at: Project, settings: Settings, run: Run, stop: Stop) -> Iterator[Event]:
-    """Whether the last checkpoint kept the few steps of its base."""
+def probe_few_steps(at: Project, settings: Settings, run: Run, stop: Stop) -> Iterator[Event]:
+    """Whether the last checkpoint kept the few steps of its base; nothing where the base has none."""
+    if not base_preset(settings.base.model).has_few_steps:
+        return
     there = len(grid.read_prompts(at.compare_prompts)) if at.compare_prompts.exists() else 0
     if there < probing.MIN_PROMPTS:
         logger.warning("%s holds too few prompts to see whether the few steps of the base were kept", at.compare_prompts)
