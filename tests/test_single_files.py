@@ -15,10 +15,10 @@ from torch import Tensor
 from decal import adapters
 from decal.bases import Base
 from decal.bases.layouts import LAYOUTS, Layout
-from decal.bases.unpacking import _model, unpack
+from decal.bases.unpacking import _model, place_of, unpack
 from decal.errors import BaseModelError
 from decal.generate import generate
-from decal.parcel import _link_base
+from decal.parcel import _in_parcel, _link_base
 from decal.presets import base_preset, public_name
 from decal.records import Cell
 
@@ -172,7 +172,11 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
         base_preset(str(tmp_path / "x.safetensors"))
 
 
-def test_a_hand_in_says_that_notebooks_want_a_folder(tmp_path: Path) -> None:
-    path = header_only(tmp_path / "x.safetensors", XL)
-    with pytest.raises(BaseModelError, match="is a single file, and the notebooks load a folder"):
-        _link_base(tmp_path / "base" / "x.safetensors", str(path))
+def test_a_hand_in_links_the_folder_that_a_file_was_unpacked_into(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    layout = layout_of(tiny, "sd1.5")
+    path = single_file(base_of(tiny), tmp_path / "fox.safetensors", layout)
+    unpack(path, layout, place_of(path))
+    named = _in_parcel(str(path))
+    _link_base(tmp_path / named, str(path))
+    assert (named, (tmp_path / named / "unet" / "config.json").is_file()) == ("base/fox", True)

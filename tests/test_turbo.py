@@ -152,6 +152,8 @@ def test_a_lora_of_the_base_is_drawn_with_the_model_of_few_steps(
         "draw", "zorb style sticker of a boat", tmp_path / "applied", "--guidance", "5", "--set", f"base.teacher={tiny_xl}"
     )
     assert (code, "burns what this base draws" in out + err) == (0, True)
+    assert call("publish", tmp_path / "applied", "--to", "me/zorb", "--dry-run")[0] == 0
+    assert f"It was trained on {tiny_xl.name} (unknown: see its model card)" in (tmp_path / "applied" / "publish" / "README.md").read_text()
 
 
 def test_a_strength_that_leaves_no_step_is_refused(turbo: Path, shapes: Path, call: Call, tmp_path: Path) -> None:

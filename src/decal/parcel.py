@@ -25,6 +25,7 @@ from decal.project import Project, Run
 from decal.records import Checkpoint, Generation, HandIn, Record, Source
 from decal.runs import About
 from decal.settings import CaptionSettings, to_toml
+from decal.single_files import SUFFIX
 
 MANIFEST = "hand-in.json"
 STAGING = f"{project.STAGING_PREFIX}hand-in-"
@@ -61,7 +62,8 @@ def _in_parcel(model: str) -> str:
     """A model by its hub id or short name, or a folder as it is called in a hand-in."""
     # A folder that is not there any more looks like a hub id.
     if (folder := as_folder(model) or Path(model)).is_absolute() or model.startswith((".", "~")):
-        return f"base/{folder.name}"
+        # A single file is unpacked there.
+        return f"base/{folder.stem if folder.suffix == SUFFIX else folder.name}"
     return model
 
 
@@ -71,7 +73,10 @@ def base_in_python(about: About) -> tuple[str, str]:
     if (where := Path(base_preset(model).where)).parent == Path(MINI.where).parent:
         return f'files("decal") / "mini" / "{where.name}"', "The base comes with Decal: `pip install decal`."
     if model.startswith("base/"):
-        return repr(model), f"Put the folder of the base model at `{model}`, beside this notebook."
+        return repr(model), (
+            f"Put the folder of the base model at `{model}`, beside this notebook. A single file becomes one with diffusers: "
+            f'`StableDiffusionPipeline.from_single_file(FILE).save_pretrained("{model}")`, with `StableDiffusionXLPipeline` for SDXL.'
+        )
     return repr(base_preset(model).where), "diffusers fetches the base from the hub."
 
 
@@ -224,10 +229,9 @@ def _link_base(link: Path, model: str) -> None:
     if (base := as_folder(model)) is None:
         raise BaseModelError(f"The base model {model} is not there any more, and the notebooks draw with it.\nPut it back, and call again.")
     if base.is_file():
-        raise BaseModelError(
-            f"{base} is a single file, and the notebooks load a folder.\n"
-            "Train on the folder it was unpacked into, in ~/.cache/decal/bases, to hand that in."
-        )
+        from decal.bases.unpacking import unpacked
+
+        base = unpacked(base)
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(base, target_is_directory=True)
 

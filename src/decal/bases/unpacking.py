@@ -33,13 +33,17 @@ PREFIXES = {"unet": "model.diffusion_model.", "vae": "first_stage_model."}
 SPARE = ("text_model.embeddings.position_ids",)
 
 
-def unpacked(path: Path) -> Path:
-    """The folder of a single file. Raises BaseModelError where the file is no whole model."""
-    layout = LAYOUTS[family_of(path)]
+def place_of(path: Path) -> Path:
+    """Where a single file lies once it is unpacked; another file under the same name has another place."""
     there = path.stat()
     key = hashlib.sha256(f"1 {path.resolve()} {there.st_size} {there.st_mtime_ns}".encode()).hexdigest()[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "decal" / "bases"
-    folder = home / f"{path.stem}-{key}"
+    return home / f"{path.stem}-{key}"
+
+
+def unpacked(path: Path) -> Path:
+    """The folder of a single file. Raises BaseModelError where the file is no whole model."""
+    layout, folder = LAYOUTS[family_of(path)], place_of(path)
     if not folder.is_dir():
         with staged_folder(folder) as staged:
             unpack(path, layout, staged)

@@ -1,4 +1,4 @@
-"""Commands of diffusers' text-to-image LoRA scripts, understood as typed: words -> flags -> settings of ours, and the folder they leave.
+"""Commands of diffusers' LoRA scripts, understood as typed: words -> flags -> settings of ours, and the folder they leave.
 
 `flags` reads the words, `launching` what `accelerate launch` and its configuration say, `translating` turns both into settings, `traps`
 says where the command does not do what it seems to, and `layout` writes the folder that the scripts leave. Nothing trains here:

@@ -110,6 +110,8 @@ def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Sh
         f"rank {train.rank} on {'attention' if train.targets == 'attention' else 'attention, feed-forward and convolutions'}, "
         f"{resolved.data.resolution} px"
     )
+    if resolved.base.teacher is not None:
+        recipe += _through(resolved.base.teacher, resolved.base.model)
     guidance, strength = _recommended(resolved, verdict if is_judged else None)
     return Card(
         title=f"{keyword or at.folder.resolve().name} LoRA",
@@ -132,6 +134,14 @@ def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Sh
         data_licences=tuple(str(licence) for licence in licences),
         caution=preset.caution,
     )
+
+
+def _through(teacher: str, model: str) -> str:
+    """That it was trained on another model than the one that it is drawn with, and under which licence that is."""
+    preset = base_preset(teacher)
+    found = card.hub_id(preset.where)
+    named = f"[{found}](https://huggingface.co/{found})" if found else public_name(teacher)
+    return f". It was trained on {named} ({preset.licence}), of which {public_name(model)} was made, so that its few steps stay"
 
 
 def _recommended(resolved: Resolved, verdict: Verdict | None) -> tuple[float, float]:

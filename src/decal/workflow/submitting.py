@@ -216,6 +216,10 @@ def _places(at: Project, run: Run, staged: Path) -> dict[str, str]:
     for model in (named.model, named.teacher):
         if model is not None and (base := as_folder(model)) is not None:
             places[str(base)] = f"base/{base.name}"
+            if base.is_file():
+                from decal.bases.unpacking import place_of
+
+                places[str(place_of(base))] = f"base/{base.stem}"
     return places | {str(staged): "."}
 
 
