@@ -274,9 +274,15 @@ def test_steps_are_counted_as_the_scripts_count_them() -> None:
 def test_a_configuration_of_accelerate_is_honoured(tmp_path: Path) -> None:
     path = tmp_path / "home" / "accelerate" / "default_config.yaml"
     path.parent.mkdir(parents=True)
-    path.write_text("compute_environment: LOCAL_MACHINE\nmixed_precision: bf16\nnum_processes: 1\nuse_cpu: true\n")
+    path.write_text("compute_environment: LOCAL_MACHINE\nmixed_precision: bf16\nnum_processes: 2\nuse_cpu: true\n")
     launch = split(["accelerate", "launch", "train_text_to_image_lora.py"]).launch
-    assert (launch.precision, launch.is_cpu, launch.problems) == ("bf16", True, ())
+    assert (launch.precision, launch.is_cpu, launch.processes, launch.problems) == ("bf16", True, 2, ())
+
+
+def test_a_configuration_of_fsdp_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("distributed_type: FSDP\nnum_processes: 2\nfsdp_config:\n  fsdp_sharding_strategy: FULL_SHARD\n")
+    (problem,) = split(f"accelerate launch --config_file {tmp_path / 'own.yaml'} train_text_to_image_lora.py".split()).launch.problems
+    assert problem.startswith(f"{tmp_path / 'own.yaml'} asks for FSDP, which spreads a model that is too large")
 
 
 def test_what_write_basic_config_writes_is_honoured(tmp_path: Path) -> None:
