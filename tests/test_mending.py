@@ -79,6 +79,11 @@ def test_a_copy_that_is_left_out_is_told_once(tmp_path: Path) -> None:
     assert _lines(folder) == [_row("a.png", f"{GOOD} fox")]
 
 
+def test_of_two_that_are_the_same_the_one_that_is_called_a_copy_is_left_out(tmp_path: Path) -> None:
+    folder = _project(tmp_path, [], {"grinning-face.png": 1, "Kopie Bär.png": 1})
+    assert [mend.file for mend in _mend(folder).mends] == ["Kopie Bär.png"]
+
+
 def test_pictures_that_cannot_be_used_are_left_out_with_their_lines(tmp_path: Path) -> None:
     folder = _project(tmp_path, [_row("a.png", f"{GOOD} fox"), _row("b.png", f"{GOOD} cat")], {"a.png": 0, "b.png": 1})
     (folder / "dataset" / "b.png").write_bytes(b"<html>")

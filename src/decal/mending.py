@@ -6,6 +6,7 @@ moved to `left_out/` with its lines, so that nothing is lost even when the undo 
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,8 @@ from decal.wording import counted
 LEFT_OUT = "left_out"
 # Checks whose pictures can never be trained on.
 USELESS = ("unreadable", "truncated", "huge", "extreme_ratio")
+# How file managers name a second picture: `Copy of fox`, `fox - Kopie`, `fox (1)`, `fox copy 2`.
+COPIED = re.compile(r"\b(copy|kopie|copie|copia|cópia|kopia|копия)\b|\(\d+\)$|副本|コピー", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,10 @@ def _to_leave_out(checked: Checked) -> dict[str, tuple[str, str | None]]:
         groups.setdefault(look.pixels_sha256, []).append(file)
     same: dict[str, tuple[str, str | None]] = {}
     for files in groups.values():
-        # The one with a caption stays, and then the one of the shorter name: `fox.png` rather than `fox (1).png`.
-        kept, *others = sorted(files, key=lambda file: (file not in captioned, len(file), file))
+        # The one with a caption stays, then one that is not called a copy, then the one of the shorter name.
+        kept, *others = sorted(
+            files, key=lambda file: (file not in captioned, bool(COPIED.search(PurePosixPath(file).stem)), len(file), file)
+        )
         same |= dict.fromkeys(others, (f"the same picture as {kept}", kept))
     return dict(sorted({**useless, **same}.items()))
 
