@@ -634,8 +634,9 @@ def test_dreambooth_gives_every_picture_the_one_caption_and_keeps_the_kind(call:
 
 
 def test_dreambooth_trains_a_text_encoder_that_diffusers_loads_and_draws_with(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
-    assert call("compat", *dreambooth(tiny, shapes, tmp_path / "out", "--max_train_steps=1", "--train_text_encoder"))[0] == 0
-    assert parts(tmp_path / "out") == {"unet", "text_encoder"}
+    more = ("--max_train_steps=3", "--checkpointing_steps=1", "--checkpoints_total_limit=2", "--train_text_encoder")
+    assert call("compat", *dreambooth(tiny, shapes, tmp_path / "out", *more))[0] == 0
+    assert (parts(tmp_path / "out"), names(tmp_path / "out")) == ({"unet", "text_encoder"}, {"checkpoint-2", "checkpoint-3"})
     assert drawn_by_diffusers(tiny, tmp_path / "out").shape == (1, 64, 64, 3)
 
 

@@ -42,7 +42,7 @@ def count() -> int:
 
 
 def own(device: torch.device) -> torch.device:
-    """The device of that kind that belongs to this process. Raises SettingsError where there are too few for all."""
+    """The device of that kind that belongs to this process, which becomes its usual one. Raises SettingsError where there are too few."""
     if count() == 1 or device.type == "cpu":
         return device
     there = torch.cuda.device_count() if device.type == "cuda" else 1
@@ -51,7 +51,10 @@ def own(device: torch.device) -> torch.device:
             f"{count()} processes were launched, and torch sees {there} device{'s' * (there != 1)} of the kind {device.type}.\n"
             f'Launch as many processes as there are, or write train.device = "cpu".'
         )
-    return torch.device(device.type, int(os.environ["LOCAL_RANK"]))
+    found = torch.device(device.type, int(os.environ["LOCAL_RANK"]))
+    if found.type == "cuda":
+        torch.cuda.set_device(found)
+    return found
 
 
 def first_says(word: bool) -> bool:
