@@ -631,6 +631,7 @@ def test_dreambooth_gives_every_picture_the_one_caption_and_keeps_the_kind(call:
     first, second = project.read(run.prior, Record)
     assert (first.file, first.caption, second.file.startswith("cache/")) == ("prior/one.png", "a photo of a dog", True)
     assert about(run).settings.train.learning_rate == 5e-4
+    assert (tmp_path / "out" / "decal" / "prompts.txt").read_text().count("a photo of sks dog beside ") == 10
 
 
 def test_dreambooth_trains_a_text_encoder_that_diffusers_loads_and_draws_with(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:

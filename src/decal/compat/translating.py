@@ -135,14 +135,19 @@ class Plan:
             "holdout_share": 0.0,
             "faulty": "keep",
         }
-        template = f"{{subject}}, {keyword} style" if keyword else "{subject}"
         return {
             "base": {"model": self.model},
             "data": data,
-            "caption": {"keyword": keyword, "kind_words": [], "template": template},
+            "caption": {"keyword": keyword, "kind_words": [], "template": self.template(keyword)},
             "train": train,
             **({"compare": {"batch": typed["sample_batch_size"]}} if "sample_batch_size" in typed.given else {}),
         }
+
+    def template(self, keyword: str) -> str:
+        """What new prompts are made by: the one thing of a DreamBooth training beside others, or others in the style."""
+        if self.prompt and not {"{", "}"} & set(self.prompt):
+            return f"{self.prompt} beside {{subject}}"
+        return f"{{subject}}, {keyword} style" if keyword else "{subject}"
 
     def precision(self, *, has_cuda: bool) -> str:
         """What is computed in: no, fp16 or bf16; the script's flag goes before accelerate's configuration, and a CPU has no fp16."""

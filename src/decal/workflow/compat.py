@@ -244,7 +244,7 @@ def _settings(at: Project, plan: Plan, captions: Sequence[str]) -> Settings:
     table = {name: {key: value for key, value in values.items() if value is not None} for name, values in table.items()}
     settings = parse({name: dict(values) for name, values in table.items()}, where="this command")
     if not at.prompts.exists() or not at.compare_prompts.exists():
-        _propose(at, keyword, captions)
+        _propose(at, plan, keyword, captions)
     text = to_toml(table)
     if not at.settings.is_file() or at.settings.read_text("utf-8") != text:
         project.write_text(at.settings, text)
@@ -255,11 +255,11 @@ def _settings(at: Project, plan: Plan, captions: Sequence[str]) -> Settings:
     return settings
 
 
-def _propose(at: Project, keyword: str, captions: Sequence[str]) -> None:
+def _propose(at: Project, plan: Plan, keyword: str, captions: Sequence[str]) -> None:
     """Write the prompts that `decal grid` and `decal compare` draw."""
     avoid: list[str] = []
     told = [caption for caption in captions if caption]
-    frame = frame_of(told, f"{{subject}}, {keyword} style" if keyword else "{subject}", keyword)
+    frame = frame_of(told, plan.template(keyword), keyword)
     for path, count in ((at.prompts, GRID_PROMPTS), (at.compare_prompts, COMPARE_PROMPTS)):
         project.write_text(path, "\n".join(grid.propose(told, keyword, frame, count, avoid)) + "\n")
         avoid += grid.read_prompts(path)
