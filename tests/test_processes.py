@@ -5,19 +5,23 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_train import resolved_of, stop_before, task_of
 from typed import Call
 
-from decal import cli
+from decal import cli, processes, state
 from decal.batches import Share, share
 from decal.compat import launching
 from decal.errors import SettingsError
 from decal.project import Project
 from decal.runs import checkpoints
+from decal.train import assist, train
 
 # Sums over a batch that is halved are rounded otherwise; of factors of about 0.1 that AdamW moves by 1e-3 a step.
 TOLERANCE = 2e-6
@@ -42,24 +46,48 @@ def test_a_step_that_cannot_be_shared_evenly_is_refused() -> None:
         share(0, 2, batch=3, accumulation=1)
 
 
-def launched(count: int, *words: str) -> list[int]:
-    """The exit codes of so many processes that each do this command, as a launcher would start them."""
+def started(count: int, work: Callable[[int], object]) -> list[int]:
+    """The exit codes of so many processes that each do this work, as a launcher would start them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    started = [multiprocessing.get_context("fork").Process(target=_do, args=(index, count, port, words)) for index in range(count)]
-    for one in started:
+
+    def do(index: int) -> None:
+        os.environ |= {"RANK": str(index), "LOCAL_RANK": str(index), "WORLD_SIZE": str(count)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        work(index)
+
+    begun = [multiprocessing.get_context("fork").Process(target=do, args=(index,)) for index in range(count)]
+    for one in begun:
         one.start()
-    for one in started:
+    for one in begun:
         one.join()
-    return [one.exitcode or 0 for one in started]
+    return [one.exitcode or 0 for one in begun]
 
 
-def _do(index: int, count: int, port: int, words: tuple[str, ...]) -> None:
-    os.environ |= {"RANK": str(index), "LOCAL_RANK": str(index), "WORLD_SIZE": str(count)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    sys.argv = ["decal", *words]
-    cli.main()
+def launched(count: int, *words: str) -> list[int]:
+    """The exit codes of so many processes that each do this command."""
+
+    def do(_index: int) -> None:
+        sys.argv = ["decal", *words]
+        cli.main()
+
+    return started(count, do)
+
+
+@pytest.mark.slow
+def test_where_the_first_process_stops_all_stop(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny), model=tiny)
+
+    def work(index: int) -> None:
+        assert processes.join() == index
+        if index == 0:
+            list(train(base, replace(task, stop=stop_before(4))))
+        else:
+            assist(base, task)
+        processes.leave()
+
+    assert (started(2, work), state.load(task.run.stop_state).step) == ([0, 0], 3)
 
 
 SETTINGS = """
