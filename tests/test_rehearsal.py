@@ -17,7 +17,7 @@ from decal.project import open_project
 from decal.records import Checkpoint
 from decal.runs import is_past_minimum
 from decal.settings import parse, resolve
-from decal.workflow.rehearsal import ladder, plan
+from decal.workflow.rehearsal import plan
 
 
 def test_a_dry_run_measures_steps_and_leaves_no_run(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
@@ -29,12 +29,6 @@ def test_a_dry_run_measures_steps_and_leaves_no_run(call: Call, tiny: Path, shap
     assert (code, (folder / "runs").exists()) == (0, False)
     assert re.search(r"s a step \(.* to .*\): 0:0\d for 6 steps, on cpu", out)
     assert re.search(r"GiB of memory at most", out)
-
-
-def test_the_ladder_keeps_the_samples_of_a_step() -> None:
-    train = resolve(parse({"train": {"batch": 6, "accumulation": 2, "steps": 1}}), 1).train
-    rungs = [(rung.batch, rung.accumulation, rung.gradient_checkpointing) for rung in ladder(train)]
-    assert rungs == [(6, 2, False), (6, 2, True), (3, 4, True), (1, 12, True)]
 
 
 @pytest.mark.parametrize(

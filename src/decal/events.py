@@ -6,7 +6,7 @@ from pathlib import Path
 
 from decal.errors import StoppedError
 from decal.project import Run
-from decal.records import Candidate, Checkpoint, Description, Generation, Pick, Point, PostDrawing, Probe, Shard, Step, Verdict
+from decal.records import Candidate, Checkpoint, Description, Generation, Pick, Point, PostDrawing, Probe, Rung, Shard, Step, Verdict
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sheet:
     pictures: int
 
 
-Made = list[Step] | Checkpoint | Generation | Description | Candidate | Pick | Point | Verdict | Probe | Shard | PostDrawing
+Made = list[Step] | Checkpoint | Generation | Description | Candidate | Pick | Point | Verdict | Probe | Rung | Shard | PostDrawing
 Event = Told | Begun | Progress | Sheet | Made
 Stop = Callable[[], bool]
 """Asked at safe points whether to stop; true once a signal came."""

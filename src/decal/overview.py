@@ -12,7 +12,7 @@ from decal.checks import Checked
 from decal.errors import SettingsError
 from decal.presets import BASES, base_preset, public_name
 from decal.project import Project, Run
-from decal.records import Checkpoint, Finding, Generation, Line
+from decal.records import Checkpoint, Finding, Generation, Line, Rung
 from decal.settings import Resolved, Settings, fields, options, read, resolve
 from decal.wording import counted
 
@@ -65,7 +65,12 @@ def burning(resolved: Resolved, scales: Iterable[float]) -> list[str]:
 
 
 class RunOverview(Line):
-    """How far a run is. step: the last one done. pictures: drawn with `compare`, `grid` and `draw`. sheets: relative to the project."""
+    """How far a run is.
+
+    step: the last one done. pictures: drawn with `compare`, `grid` and `draw`. sheets: relative to the project.
+
+    rungs: what was done for want of memory.
+    """
 
     name: str
     begun: str
@@ -74,6 +79,7 @@ class RunOverview(Line):
     checkpoints: tuple[Checkpoint, ...]
     pictures: int
     sheets: tuple[str, ...]
+    rungs: tuple[Rung, ...]
 
 
 class Overview(Line):
@@ -156,6 +162,7 @@ def _look_at_run(at: Project, run: Run) -> RunOverview:
         checkpoints=tuple(runs.checkpoints(run)),
         pictures=len(project.read(run.generations, Generation)),
         sheets=tuple(path.relative_to(at.folder).as_posix() for path in sorted(run.sheets.glob("*.png"))),
+        rungs=tuple(project.read(run.rungs, Rung)),
     )
 
 
@@ -168,6 +175,7 @@ def show(seen: Overview) -> list[str]:
     for run in seen.runs:
         made = f"{counted(len(run.checkpoints), 'checkpoint')}, {counted(run.pictures, 'picture')}"
         lines.append(f"  {run.name}    {run.step} of {counted(run.steps, 'step')}, {made}, begun {run.begun}")
+        lines += [f"    memory: from {rung.told()}" for rung in run.rungs]
         for checkpoint in run.checkpoints:
             loss = "-" if checkpoint.holdout_loss is None else f"{checkpoint.holdout_loss:.4f}"
             lines.append(f"    step {checkpoint.step:6}  held-out loss {loss}")

@@ -99,7 +99,7 @@ def fill(staged: Path, at: Project, run: Run, about: About) -> list[str]:
     sources = [one if one.kind == "hub" else one.model_copy(update={"where": _last(one)}) for one in project.read(at.sources, Source)]
     if sources:
         (staged / at.sources.name).write_text("".join(project.to_json(one) + "\n" for one in sources), "utf-8")
-    for path in (run.dataset, run.steps, run.checkpoints, run.verdict, run.suite, run.start, run.start_factors):
+    for path in (run.dataset, run.steps, run.rungs, run.checkpoints, run.verdict, run.suite, run.start, run.start_factors):
         if path.is_file():
             shutil.copyfile(path, there / path.name)
     if run.report.is_file():

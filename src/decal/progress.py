@@ -22,7 +22,7 @@ from decal import checklist
 from decal.compare import telling
 from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
-from decal.records import Checkpoint, Description, Generation, Point, Probe, Step, Verdict
+from decal.records import Checkpoint, Description, Generation, Point, Probe, Rung, Step, Verdict
 from decal.scores import few_steps
 from decal.wording import clock, counted, printable
 
@@ -78,6 +78,8 @@ class Display:
             case Checkpoint():
                 holdout = "" if event.holdout_loss is None else f"  held-out loss {event.holdout_loss:.4f}"
                 self._line(f"  checkpoint  step {event.step}{holdout}  {event.file}")
+            case Rung():
+                self._line(f"  memory  {event.told()}")
             case Sheet():
                 self._line(f"{counted(event.pictures, 'picture')} on one sheet: {event.path}")
             case Generation():

@@ -60,6 +60,11 @@ class Run:
         return self.folder / "steps.jsonl"
 
     @property
+    def rungs(self) -> Path:
+        """What the training did for want of memory, if anything: `Rung` records."""
+        return self.folder / "rungs.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints.jsonl"
 

@@ -5,7 +5,7 @@ and of all, the EMA, and the fp16 scaler. One safetensors file, so nothing is un
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,12 @@ def restore(state: State, factors: dict[str, nn.Parameter], optimizer: torch.opt
                 optimizer.state[factors[name]][kind] = tensor.to(factors[name].device).clone()
     for name, slots in state.numbers.items():
         optimizer.state[factors[name]].update(slots)
+
+
+def without_moments(state: State, optimizer: str) -> State:
+    """The state for an optimizer of another class, which keeps nothing of the old one's; weights and EMA are as they were."""
+    tensors = {name: tensor for name, tensor in state.tensors.items() if name.startswith(("factor/", "ema/"))}
+    return replace(state, tensors=tensors, numbers={}, groups=[], optimizer=optimizer)
 
 
 def save(path: Path, state: State) -> None:

@@ -111,10 +111,23 @@ def _family(model: str) -> "type[StableDiffusion]":
     return StableDiffusionXL if StableDiffusionXL.fits(model) else StableDiffusion
 
 
+FULL = (torch.OutOfMemoryError, MemoryError, RuntimeError)
+"""What is raised where memory is full; of the last, `is_full` says whether it was that."""
+
+
+def is_full(problem: BaseException) -> bool:
+    """Whether this was raised because the device, or the machine, is out of memory. torch has a type for it on CUDA alone."""
+    said = str(problem)
+    told = "DefaultCPUAllocator: can't allocate memory" in said or "MPS backend out of memory" in said
+    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or (isinstance(problem, RuntimeError) and told)
+
+
 @contextmanager
 def told_when_full(doing: str, remedy: str) -> Iterator[None]:
     """Turn a device that is out of memory into a MemoryFullError with what to do next."""
     try:
         yield
-    except torch.OutOfMemoryError as problem:
+    except FULL as problem:
+        if not is_full(problem):
+            raise
         raise MemoryFullError(f"The device ran out of memory while {doing}.\n{remedy}") from problem

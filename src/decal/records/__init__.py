@@ -57,13 +57,13 @@ from decal.records.posts import (
     Shard,
     Side,
 )
-from decal.records.training import Checkpoint, Probe, ProbedSteps, Step
+from decal.records.training import Checkpoint, Probe, ProbedSteps, Rung, RungKind, Step
 
 __all__ = [
     "Agreement", "Answer", "Appraisal", "AppraisedDifference", "AppraisedPost", "AppraisedTarget", "AppraisedWay", "Bounds",
     "Candidate", "Cell", "Checkpoint", "Description", "Engagement", "EngagementFigure", "EngagementReport", "Favour", "Finding", "Fit",
     "Fresh", "Gap", "Gauge", "Generation", "Group", "HandIn", "Level", "Line", "Mark", "ObservedLikes", "Otherwise", "Outcome",
     "People", "Pick", "Place", "Point", "Post", "PostDrawing", "PostMedia", "PostPicture", "PostPlace", "PostRow", "PostStatus",
-    "PostTable", "PostVariant", "Probe", "ProbedSteps", "PromptPlan", "Record", "Reference", "Rival", "Role", "Score", "Shard", "Side",
-    "Source", "Split", "Standing", "Start", "Step", "Suite", "SuitePrompt", "Suspect", "Trial", "Value", "Verdict", "Vote",
+    "PostTable", "PostVariant", "Probe", "ProbedSteps", "PromptPlan", "Record", "Reference", "Rival", "Role", "Rung", "RungKind", "Score",
+    "Shard", "Side", "Source", "Split", "Standing", "Start", "Step", "Suite", "SuitePrompt", "Suspect", "Trial", "Value", "Verdict", "Vote",
 ]  # fmt: skip

@@ -1,6 +1,10 @@
-"""Lines of a training: its steps, its checkpoints, and what they did to a model of few steps."""
+"""Lines of a training: its steps, its checkpoints, what it did for want of memory, and what it did to a model of few steps."""
+
+from typing import Literal
 
 from decal.records.line import Line
+
+RungKind = Literal["batch", "checkpointing", "adamw_8bit"]
 
 
 class Step(Line):
@@ -38,6 +42,29 @@ class Checkpoint(Line):
     sha256: str
     state_sha256: str
     holdout_loss: float | None
+
+
+class Rung(Line):
+    """What a training did to need less memory, from the step after `step` on and in every later sitting.
+
+    kind: batch (half of it, in twice as many passes), checkpointing or adamw_8bit. batch, accumulation: since then. why: in words.
+    """
+
+    step: int
+    attempt: int
+    kind: RungKind
+    batch: int
+    accumulation: int
+    why: str
+
+    def told(self) -> str:
+        """What was done and why, as a line to print."""
+        what = {
+            "batch": f"{self.batch} at a time, {self.accumulation} times a step, which teaches the same",
+            "checkpointing": "parts of the forward pass are computed twice instead of kept",
+            "adamw_8bit": "AdamW keeps its moments in 8 bits, which begin anew",
+        }
+        return f"step {self.step + 1}: {what[self.kind]}, because {self.why}"
 
 
 class ProbedSteps(Line):

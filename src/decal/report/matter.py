@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from decal import project, runs, suite
 from decal.errors import ProjectError
 from decal.project import Project, Run
-from decal.records import Checkpoint, Finding, Generation, Record, Score, Source, Standing, Step, Suite, Verdict
+from decal.records import Checkpoint, Finding, Generation, Record, Rung, Score, Source, Standing, Step, Suite, Verdict
 from decal.runs import About
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class Matter:
     sources: Sequence[Source]
     findings: Sequence[Finding] | None
     steps: Sequence[Step]
+    rungs: Sequence[Rung]
     checkpoints: Sequence[Checkpoint]
     suite: Suite | None
     verdict: Verdict | None
@@ -104,6 +105,7 @@ def gather(at: Project, run: Run) -> Matter:
         sources=_readable(at.sources, Source),
         findings=project.read(at.findings, Finding) if at.findings.exists() else None,
         steps=project.read_steps(run.steps),
+        rungs=project.read(run.rungs, Rung),
         checkpoints=checkpoints,
         suite=frozen,
         verdict=verdict,

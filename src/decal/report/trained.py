@@ -112,6 +112,8 @@ def training(matter: Matter) -> Markup:
     ]
     if done:
         facts.insert(5, ("A step", f"{statistics.median(step.seconds for step in done):.2f} s"))
+    if matter.rungs:
+        facts.append(("For want of memory", "; ".join(f"from {rung.told()}" for rung in matter.rungs)))
     if skipped:
         facts.append(("Skipped", f"{counted(skipped, 'step')} whose loss was not finite"))
     return _facts(facts)

@@ -19,6 +19,7 @@ FREE = {
     "train.stop",
     "train.device",
     "train.checkpoint_every",
+    "train.fit_memory",
     "train.cache_gib",
     "train.validation_prompts",
     "train.validate_every",

@@ -110,6 +110,11 @@ class TrainSettings(Section):
     gradient_checkpointing: bool = Field(
         False, description="Compute parts of the forward pass twice instead of keeping them: less memory, about a third slower."
     )
+    fit_memory: Literal["auto", "off"] = Field(
+        "auto",
+        description="What is done where memory is short, before training or within: auto halves batch and doubles accumulation, then takes "
+        "gradient_checkpointing, then adamw_8bit for adamw; off trains as it is set, or not at all.",
+    )
     caption_dropout: float = Field(0.1, ge=0, lt=1, description="Share of samples trained on the empty caption, which guidance needs.")
     prior_prompt: str = Field(
         "",

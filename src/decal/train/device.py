@@ -1,6 +1,8 @@
 """Where a training computes, and in which type."""
 
+import os
 import sys
+from pathlib import Path
 
 import torch
 
@@ -31,6 +33,12 @@ def choose_dtype(settings: ResolvedTrain, device: torch.device) -> torch.dtype:
     if settings.precision == "fp16" and device.type != "cuda":
         raise SettingsError('train.precision = "fp16" needs a CUDA GPU, and there is none.\nWrite "fp32" or "bf16".')
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+
+
+def memory_in_use() -> int:
+    """Bytes of memory that this process has now; the most that it ever had where the system tells no more."""
+    now = Path("/proc/self/statm")
+    return int(now.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if now.is_file() else peak_memory(torch.device("cpu"))
 
 
 def peak_memory(device: torch.device) -> int:

@@ -5,6 +5,7 @@ back a block late, so no step waits for the host. A step whose loss or gradient 
 fused AdamW as `found_inf`, on the device, as a gradient scaler would pass it.
 """
 
+import gc
 import logging
 import math
 import os
@@ -21,15 +22,16 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from decal import lora, objective, optimizers, processes, state
-from decal.bases import Base
+from decal.bases import FULL, Base, is_full
 from decal.batches import Order, Sample, lowest_terms, seed_for, share
 from decal.cache import Batch, Examples, to_device
-from decal.errors import DivergedError
+from decal.errors import DivergedError, MemoryFullError
 from decal.project import Run, sha256, staged_folder
-from decal.records import Checkpoint, Step
+from decal.records import Checkpoint, Rung, RungKind, Step
 from decal.schedule import Rate
 from decal.settings import Resolved
 from decal.state import State
+from decal.train import fitting
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,8 @@ class Task:
     """All that a training needs: what to learn from, how, where to put it, where to go on from, and when to stop.
 
     resume: the state to go on from; None at the beginning. stop: asked before every step. start: factors to begin with; None for new ones.
-    prior: pictures of the kind in general, which every step learns as well so that they are not forgotten.
+    prior: pictures of the kind in general, which every step learns as well so that they are not forgotten. rungs: what earlier sittings did
+    for want of memory. spare_bytes: what may still be taken on a device; None where that is not known.
     """
 
     run: Run
@@ -65,6 +68,8 @@ class Task:
     stop: Callable[[], bool]
     start: Path | None = None
     prior: Examples | None = None
+    rungs: tuple[RungKind, ...] = ()
+    spare_bytes: Callable[[torch.device], int | None] = fitting.spare_bytes
 
 
 @dataclass(frozen=True)
@@ -75,14 +80,19 @@ class Pause:
     factors_sha256: str
 
 
-def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint | Pause]:
-    """Train a LoRA on the base; yields blocks of steps, checkpoints whose files are whole, and pauses to draw in.
+Happening = list[Step] | Checkpoint | Pause | Rung
+
+
+def train(base: Base, task: Task) -> Iterator[Happening]:
+    """Train a LoRA on the base; yields blocks of steps, checkpoints whose files are whole, pauses to draw in, and what want of memory did.
 
     When `task.stop` says so, the state to go on from is saved and the iteration ends. Raises DivergedError when `UNFIT_LIMIT` steps in a
-    row were not finite. With several processes this is what the first one does; the others `assist`.
+    row were not finite, and MemoryFullError when memory is full and nothing is left to do about it. With several processes this is what the
+    first one does; the others `assist`.
     """
     settings = task.settings.train
     loop = _Loop(base, task)
+    yield from loop.fit()
     if task.resume is None:
         held = loop.holdout()
         yield [
@@ -101,7 +111,7 @@ def train(base: Base, task: Task) -> Iterator[list[Step] | Checkpoint | Pause]:
         loop.begin()
     loop.restart_clock()
     while loop.step < settings.steps and processes.first_says(not task.stop()):
-        loop.advance()
+        yield from loop.advance()
         if loop.step % settings.checkpoint_every == 0 or loop.step == settings.steps:
             loop.send()
             held = loop.holdout()
@@ -131,8 +141,11 @@ def assist(base: Base, task: Task) -> None:
     loop = _Loop(base, task)
     if task.resume is None:
         loop.begin()
+    for rung in loop.fit():
+        logger.info("%s", rung.told())
     while loop.step < task.settings.train.steps and processes.first_says(False):
-        loop.advance()
+        for rung in loop.advance():
+            logger.info("%s", rung.told())
         loop.block.clear()
 
 
@@ -200,13 +213,15 @@ class _Loop:
             order = self._order(task.prior, seed_for(settings.seed, "prior"), 0.0)
             self.lessons.append(_Lesson(task.prior, order, ("prior",), settings.prior_weight))
         self.factors = lora.attach(base, settings, task.start)
+        # What is trained is as it was set, and so are its samples; how many of them go through at once is as memory allows.
+        self.fitted = fitting.lowered(settings, task.rungs)
         self.signal = base.alphas_cumprod.to(base.device)
         # accelerate keeps one state a process and refuses another precision in it; each training begins with a fresh one.
         AcceleratorState._reset_state(reset_partial_state=True)
         precision = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[base.dtype]
         self.accelerator = Accelerator(mixed_precision=precision, cpu=base.device.type == "cpu")
         self.share = share(processes.index(), processes.count(), batch=settings.batch, accumulation=settings.accumulation)
-        self.optimizer = optimizers.make(settings, lora.groups(self.factors, settings), base.device)
+        self.optimizer = optimizers.make(self.fitted, lora.groups(self.factors, settings), base.device)
         self.stepped = self.accelerator.prepare_optimizer(self.optimizer)
         self.rate = Rate(
             settings.schedule,
@@ -217,12 +232,10 @@ class _Loop:
             final_share=settings.final_rate,
         )
         self.average = optimizers.Average(self.factors, self.optimizer, settings.ema_decay)
-        if settings.gradient_checkpointing:
-            cast(Any, base.denoiser).enable_gradient_checkpointing()
         self.step = self.unfit = 0
         if task.resume is not None:
             self.step, self.unfit = task.resume.step, task.resume.unfit
-            state.restore(task.resume, self.factors, self.optimizer, self.average.ema)
+            state.restore(self._fitting(task.resume), self.factors, self.optimizer, self.average.ema)
             if self.accelerator.scaler is not None and task.resume.scaler:
                 self.accelerator.scaler.load_state_dict(task.resume.scaler)
         self.block: list[_Done] = []
@@ -243,19 +256,47 @@ class _Loop:
         flip = self.task.settings.data.flip
         return Order(seed, len(examples), size, flip, caption_dropout, repeats, buckets, self.settings.batch)
 
-    def advance(self) -> None:
-        """Do one optimizer step; nothing in it waits for the device."""
+    def fit(self) -> Iterator[Rung]:
+        """Do what is needed so that a step fits the memory that is there, by the estimate of one sample; yields what was done."""
+        spare = None if self.settings.fit_memory == "off" else self.task.spare_bytes(self.base.device)
+        if spare is not None:
+            foreseen = fitting.foreseen_bytes
+            sample, numbers = self._sample_bytes(spare), sum(factor.numel() for factor in self.factors.values())
+            while (needed := foreseen(self.fitted, self.base.device, sample_bytes=sample, numbers=numbers)) > spare:
+                kind = self._next_rung()
+                if kind is None:
+                    logger.warning("a step is estimated to take %.2f GiB, and %.2f GiB are free", needed / 2**30, spare / 2**30)
+                    break
+                yield self._lower(
+                    kind, f"a step is estimated to take {needed / 2**30:.2f} GiB of the {spare / 2**30:.2f} GiB that are free"
+                )
+        self._checkpoint()
+
+    def advance(self) -> Iterator[Rung]:
+        """Do one optimizer step; nothing in it waits for the device. Where memory is full, yields what is done about it and begins anew.
+
+        Every random number is drawn from a counter and weights move only at the end, so a step that is begun anew is the same step.
+        """
         self.step += 1
-        losses, passes = [], len(self.share.passes)
-        for lesson, part in ((one, part) for one in self.lessons for part in self._parts(one)):
-            batch = self._batch(lesson.examples, part.samples)
-            latents = batch.mean + batch.std * self._on_device(part.posterior)
-            noises = self._on_device(part.noise), self._on_device(part.added)
-            loss = self._losses(batch, latents, noises, self._on_device(part.timesteps)).mean() * lesson.weight
-            self.accelerator.backward(loss / passes)
-            losses.append(loss.detach())
-        # What a step reports is of the pictures that are taught; what is only kept from being forgotten counts in the gradient.
-        loss = torch.stack(losses[:passes]).mean()
+        while True:
+            try:
+                loss = self._gradients()
+                break
+            except FULL as problem:
+                if self.settings.fit_memory == "off" or not is_full(problem):
+                    raise
+                why = f"the {self.base.device.type} ran out of memory"
+            # Only here is the failed pass let go of, which the exception held.
+            self._let_go()
+            kind = self._next_rung()
+            if kind is None:
+                raise MemoryFullError(
+                    f"{self.task.run.folder}, step {self.step}: {why} with 1 picture at a time and gradient checkpointing.\n"
+                    f"Lower data.resolution (now {self.task.settings.data.resolution}) or train.rank (now {self.settings.rank}) with "
+                    "--new-run, or free memory and repeat the command, which goes on from the last checkpoint."
+                )
+            yield self._lower(kind, why, before=self.step)
+            self._checkpoint()
         processes.average([*(one.grad for one in self.factors.values() if one.grad is not None), loss])
         norm = self.accelerator.clip_grad_norm_(list(self.factors.values()), self.settings.max_grad_norm)
         is_unfit = (~(loss.isfinite() & norm.isfinite())).float()
@@ -269,6 +310,90 @@ class _Loop:
         self.stepped.zero_grad()
         self.average.follow(self.step)
         self.block.append(_Done(self.step, rate, torch.stack([loss.float(), norm.float(), is_unfit])))
+
+    def _gradients(self) -> Tensor:
+        """Add up the gradients of this process's share of this step; its loss, []."""
+        losses, passes = [], len(self.share.passes) * len(self._starts)
+        for lesson, part in ((one, part) for one in self.lessons for part in self._parts(one)):
+            batch = self._batch(lesson.examples, part.samples)
+            latents = batch.mean + batch.std * self._on_device(part.posterior)
+            noises = self._on_device(part.noise), self._on_device(part.added)
+            loss = self._losses(batch, latents, noises, self._on_device(part.timesteps)).mean() * lesson.weight
+            self.accelerator.backward(loss / passes)
+            losses.append(loss.detach())
+        # What a step reports is of the pictures that are taught; what is only kept from being forgotten counts in the gradient.
+        return torch.stack(losses[:passes]).mean()
+
+    @property
+    def _at_once(self) -> int:
+        """How many samples of this process go through at once; its share of a batch, or a divisor of that."""
+        own = self.share.samples
+        return math.gcd(own.stop - own.start, self.fitted.batch)
+
+    @property
+    def _starts(self) -> range:
+        """Where in a batch each pass of this process begins."""
+        own = self.share.samples
+        return range(own.start, own.stop, self._at_once)
+
+    def _next_rung(self) -> RungKind | None:
+        """What is still to be done for less memory; the optimizer is the same in all processes, so none of several changes its own."""
+        kind = fitting.next_rung(self.fitted, self.base.device)
+        return None if kind == "adamw_8bit" and processes.count() > 1 else kind
+
+    def _sample_bytes(self, most: int) -> int:
+        """Bytes that are kept for the backward pass of one sample, of the largest shape; `most` where not even that fits."""
+        examples, device = self.task.train, self.base.device
+        sample = Sample(max(range(len(examples)), key=lambda index: math.prod(examples.shapes[index])), False, False)
+
+        def forward() -> Tensor:
+            batch = self._batch(examples, [sample])
+            noise = torch.zeros_like(batch.mean)
+            return self._losses(batch, batch.mean, (noise, noise), torch.zeros(1, dtype=torch.long, device=device))
+
+        try:
+            # Text encoders that are not trained are not even loaded.
+            resident = [self.base.denoiser] if self.settings.text_learning_rate is None else self.base.parts.values()
+            return fitting.kept_bytes(forward, resident)
+        except FULL as problem:
+            if not is_full(problem):
+                raise
+        self._let_go()
+        return most
+
+    def _lower(self, kind: RungKind, why: str, *, before: int = 1) -> Rung:
+        """Take a rung; before: the first step that is done with it."""
+        self.fitted = fitting.lowered(self.fitted, [kind])
+        if kind == "adamw_8bit":
+            kept = self._fitting(self._state())
+            self.optimizer = optimizers.make(self.fitted, lora.groups(self.factors, self.settings), self.base.device)
+            self.stepped = self.accelerator.prepare_optimizer(self.optimizer)
+            state.restore(kept, self.factors, self.optimizer, self.average.ema)
+        return Rung(
+            step=before - 1,
+            attempt=self.task.attempt,
+            kind=kind,
+            batch=self.fitted.batch,
+            accumulation=self.fitted.accumulation,
+            why=why,
+        )
+
+    def _fitting(self, kept: State) -> State:
+        """A state for the optimizer that memory allows."""
+        is_other = self.fitted.optimizer != self.settings.optimizer and kept.optimizer == "AdamW"
+        return state.without_moments(kept, "AdamW8bit") if is_other else kept
+
+    def _checkpoint(self) -> None:
+        """Compute parts of the forward pass twice from now on, where that is set or memory asks for it."""
+        if self.fitted.gradient_checkpointing:
+            cast(Any, self.base.denoiser).enable_gradient_checkpointing()
+
+    def _let_go(self) -> None:
+        """Let go of gradients, and of all memory that nothing needs."""
+        self.stepped.zero_grad()
+        gc.collect()
+        if self.base.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @torch.no_grad()
     def holdout(self) -> _Held:
@@ -364,9 +489,9 @@ class _Loop:
             state.save(staged / self.task.run.stop_state.name, self._state())
 
     def _parts(self, lesson: _Lesson) -> Iterator[_Part]:
-        """The samples of this step that are this process's, a pass at a time, with what is drawn for them.
+        """The samples of this step that are this process's, as many at a time as memory allows, with what is drawn for them.
 
-        It is drawn for the whole step and cut, so that neither accumulation nor the number of processes changes anything.
+        It is drawn for the whole step and cut, so that neither accumulation, nor the number of processes, nor less memory changes anything.
         """
         samples, size, what = lesson.order.at(self.step), self.settings.batch, lesson.what
         timesteps = self._timesteps(len(samples), *what)
@@ -378,9 +503,9 @@ class _Loop:
         else:
             drawn = (self._drawn(size, shape, *what, part) for part, shape in enumerate(shapes))
         for place, (first, tensors) in enumerate(zip(firsts, drawn, strict=True)):
-            if place in self.share.passes:
-                own, every = self.share.samples, slice(first, first + size)
-                yield _Part(samples[every][own], timesteps[every][own], *(tensor[own] for tensor in tensors))
+            for start in self._starts if place in self.share.passes else ():
+                these, of = slice(first + start, first + start + self._at_once), slice(start, start + self._at_once)
+                yield _Part(samples[these], timesteps[these], *(tensor[of] for tensor in tensors))
 
     def _drawn(self, count: int, shape: tuple[int, int], *part: str | int) -> tuple[Tensor, Tensor, Tensor]:
         """For samples of this step: what samples the posterior, the noise to be found, and the noise that is added, [B, C, h, w] each."""

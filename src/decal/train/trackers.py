@@ -7,9 +7,8 @@ from accelerate.tracking import get_available_trackers
 
 from decal.errors import SettingsError
 from decal.project import Run
-from decal.records import Checkpoint, Step
 from decal.settings import Resolved
-from decal.train.loop import Pause
+from decal.train.loop import Happening
 
 
 def available_trackers() -> list[str]:
@@ -27,7 +26,7 @@ def require_trackers(names: Sequence[str]) -> None:
         )
 
 
-def tracked(events: Iterable[list[Step] | Checkpoint | Pause], run: Run, settings: Resolved) -> Iterator[list[Step] | Checkpoint | Pause]:
+def tracked(events: Iterable[Happening], run: Run, settings: Resolved) -> Iterator[Happening]:
     """The same events, logged to the trackers that `train.trackers` names."""
     names = list(settings.train.trackers)
     if not names:

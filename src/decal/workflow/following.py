@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from decal.errors import ProcessError
 from decal.project import Run
-from decal.records import Record
+from decal.records import Record, RungKind
 from decal.settings import Resolved
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Assignment:
     prior: tuple[Record, ...] | None
     start: Path | None
     resume: "State | None"
+    rungs: tuple[RungKind, ...]
 
 
 def assign(task: "Task", cache: Path) -> None:
@@ -32,7 +33,7 @@ def assign(task: "Task", cache: Path) -> None:
     from decal import processes
 
     prior = None if task.prior is None else task.prior.records
-    processes.from_first(Assignment(task.run, task.settings, cache, task.train.records, prior, task.start, task.resume))
+    processes.from_first(Assignment(task.run, task.settings, cache, task.train.records, prior, task.start, task.resume, task.rungs))
 
 
 def follow() -> None:
@@ -51,7 +52,7 @@ def follow() -> None:
         prior = None if given.prior is None else cache.examples(given.prior, budget=max(0, budget - learnt.size_bytes))
         base.release_encoders()
         nothing = cache.examples([], budget=0)
-        task = train.Task(given.run, given.settings, learnt, nothing, 0, given.resume, lambda: False, given.start, prior)
+        task = train.Task(given.run, given.settings, learnt, nothing, 0, given.resume, lambda: False, given.start, prior, given.rungs)
         with told_when_full("training", "Lower train.batch, or launch fewer processes."):
             train.assist(base, task)
 

@@ -1,22 +1,22 @@
 """A rehearsal of training: what it would do, how long it takes and whether it fits, measured on a few real steps.
 
-Nothing is kept of it but encoded pictures in `cache/`. Where the device is too small, it tries what would fit, in the order of what costs
-least: parts of the forward pass computed twice, then smaller batches whose gradients are added up, which teach the same.
+Nothing is kept of it but encoded pictures in `cache/`. Where memory is short, the training itself does what makes it fit (`train.fitting`),
+before its first step or within, and that is told.
 """
 
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 from decal import overview, pictures
-from decal.errors import MemoryFullError
 from decal.events import Event, Progress, Stop, Told, stop_if
 from decal.project import Project, Run
-from decal.records import Record, Step
-from decal.settings import Resolved, ResolvedTrain, Settings, resolve
+from decal.records import Record, Rung, Step
+from decal.settings import Resolved, ResolvedTrain, Settings, resolve, written
 from decal.wording import clock, counted
 from decal.workflow.checking import check
 from decal.workflow.training import records_to_train
@@ -28,7 +28,7 @@ STEPS = 4
 def rehearse(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     """Say what `train` would do, and measure a few steps of it in a folder that is thrown away.
 
-    Raises DataError where the check finds errors, and MemoryFullError where not even one picture at a time fits the device.
+    Raises DataError where the check finds errors, and MemoryFullError where nothing makes a step fit the device.
     """
     yield Progress("looking at the pictures")
     checked = check(at, settings)
@@ -37,37 +37,35 @@ def rehearse(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     learnt = [record for record in records if record.split == "train"]
     resolved = resolve(settings, len(learnt))
     yield Told("\n".join(plan(resolved, records)))
-    for tried in ladder(resolved.train):
-        stop_if(stop, "nothing of a rehearsal is kept")
-        yield Progress(f"{counted(STEPS, 'step')} with batch {tried.batch}")
-        try:
-            told = _measured(at, resolved.model_copy(update={"train": tried}), learnt, len(records), stop)
-        except MemoryFullError:
-            yield Told(f"does not fit: {_how(tried)}")
-            continue
-        yield Told("\n".join(told))
-        if tried != resolved.train:
-            changes = " ".join(f"--set train.{key}={str(getattr(tried, key)).lower()}" for key in CHANGED)
-            yield Told(f"this fits:  decal train {at.folder} {changes}")
-        return
-    raise MemoryFullError(
-        f"Not even one picture of {resolved.data.resolution} px at a time fits the device.\nLower data.resolution, or train.rank."
-    )
+    stop_if(stop, "nothing of a rehearsal is kept")
+    yield Progress(f"{counted(STEPS, 'step')} of the training")
+    measured = _measure(at, resolved, learnt, stop)
+    yield from (Told(f"for want of memory, {rung.told()}") for rung in measured.rungs)
+    yield Told("\n".join(_told(measured, resolved.train, len(records))))
+    if measured.rungs:
+        asked, fitted = (train.model_dump(include=CHANGED) for train in (resolved.train, measured.fitted))
+        changes = " ".join(f"--set train.{key}={written(value)}" for key, value in fitted.items() if value != asked[key])
+        yield Told(f"decal train does so by itself; to begin with it:  decal train {at.folder} {changes}")
 
 
-CHANGED = ("batch", "accumulation", "gradient_checkpointing")
+CHANGED = {"batch", "accumulation", "gradient_checkpointing", "optimizer"}
+"""Settings that want of memory changes."""
 
 
-def ladder(train: ResolvedTrain) -> Iterator[ResolvedTrain]:
-    """These settings, and then those that need less and less memory for the same samples a step."""
-    yield train
-    train = train.model_copy(update={"gradient_checkpointing": True})
-    yield train
-    while train.batch > 1:
-        # Only a divisor keeps the samples of a step the same.
-        smaller = max(size for size in range(1, train.batch // 2 + 1) if train.batch % size == 0)
-        train = train.model_copy(update={"batch": smaller, "accumulation": train.accumulation * (train.batch // smaller)})
-        yield train
+@dataclass(frozen=True)
+class _Measured:
+    """A few steps. picture_seconds: to encode one, 0 where all were encoded. fitted: the settings as memory allows them.
+
+    cache_bytes: of all pictures that are learnt, where each is encoded in several ways; else 0.
+    """
+
+    device: str
+    steps: list[Step]
+    rungs: list[Rung]
+    fitted: ResolvedTrain
+    picture_seconds: float
+    peak_bytes: int
+    cache_bytes: int
 
 
 def plan(resolved: Resolved, records: list[Record]) -> list[str]:
@@ -104,13 +102,8 @@ def _cropped(record: Record, resolved: Resolved) -> float:
     return 1 - min(own, wanted) / max(own, wanted)
 
 
-def _how(train: ResolvedTrain) -> str:
-    again = ", parts computed twice" if train.gradient_checkpointing else ""
-    return f"batch {train.batch}, accumulation {train.accumulation}{again}"
-
-
-def _measured(at: Project, resolved: Resolved, learnt: list[Record], pictures_in_all: int, stop: Stop) -> list[str]:
-    """Seconds and memory of a few steps, in words."""
+def _measure(at: Project, resolved: Resolved, learnt: list[Record], stop: Stop) -> _Measured:
+    """Do a few steps in a folder that is thrown away. Raises MemoryFullError where nothing makes them fit."""
     from decal import train as training
     from decal.bases import load, told_when_full
     from decal.cache import Cache
@@ -119,27 +112,37 @@ def _measured(at: Project, resolved: Resolved, learnt: list[Record], pictures_in
     base = load(resolved.taught, device=device, dtype=training.choose_dtype(resolved.train, device))
     some = learnt[: resolved.train.batch * resolved.train.accumulation]
     short = resolved.model_copy(update={"train": resolved.train.model_copy(update={"steps": STEPS, "checkpoint_every": 1})})
-    with tempfile.TemporaryDirectory() as folder, told_when_full("rehearsing", ""):
+    remedy = 'Write train.fit_memory = "auto", halve train.batch and double train.accumulation, or lower data.resolution.'
+    with tempfile.TemporaryDirectory() as folder, told_when_full("rehearsing", remedy):
         cache = Cache(at.cache, base, resolved.data)
         began, encoded = perf_counter(), max((event.all for event in cache.fill(at.dataset, some)), default=0)
-        a_picture = (perf_counter() - began) / encoded if encoded else 0.0
+        picture_seconds = (perf_counter() - began) / encoded if encoded else 0.0
         examples = cache.examples(some, budget=int(resolved.train.cache_gib * 2**30))
         nothing = cache.examples([], budget=0)
         base.release_encoders()
         # Pictures of the kind in general cost as much as the others, whichever they are.
         prior = examples if resolved.train.prior_prompt else None
         task = training.Task(Run(Path(folder) / "run"), short, examples, nothing, 1, None, stop, prior=prior)
-        events = [event for event in training.train(base, task) if isinstance(event, list)]
-    seconds = [step.seconds for event in events for step in event if isinstance(step, Step) and step.step > 1]
-    a_step = median(seconds)
+        events = list(training.train(base, task))
+    steps = [step for event in events if isinstance(event, list) for step in event]
+    rungs = [event for event in events if isinstance(event, Rung)]
+    fitted = training.lowered(resolved.train, [rung.kind for rung in rungs])
+    cache_bytes = examples.size_bytes * len(learnt) // len(some) if resolved.data.variants > 1 and some else 0
+    return _Measured(str(device), steps, rungs, fitted, picture_seconds, training.peak_memory(device), cache_bytes)
+
+
+def _told(measured: _Measured, train: ResolvedTrain, pictures_in_all: int) -> list[str]:
+    """Seconds and memory of a few steps, in words."""
+    seconds = [step.seconds for step in measured.steps if step.step > 1]
+    a_step, a_picture = median(seconds), measured.picture_seconds
     lines = [
-        f"{a_step:.3g} s a step ({min(seconds):.3g} to {max(seconds):.3g}): {clock(a_step * resolved.train.steps)} for "
-        f"{counted(resolved.train.steps, 'step')}, on {device}; drawing and measuring between them come on top"
+        f"{a_step:.3g} s a step ({min(seconds):.3g} to {max(seconds):.3g}): {clock(a_step * train.steps)} for "
+        f"{counted(train.steps, 'step')}, on {measured.device}; drawing and measuring between them come on top"
     ]
     if a_picture:
         lines.append(f"{a_picture:.3g} s to encode a picture: {clock(a_picture * pictures_in_all)} for {pictures_in_all}, once")
-    if resolved.data.variants > 1 and some:
-        lines.append(f"{examples.size_bytes / len(some) * len(learnt) / 2**20:.3g} MiB in the cache for {counted(len(learnt), 'picture')}")
-    if peak_bytes := training.peak_memory(device):
-        lines.append(f"{peak_bytes / 2**30:.2f} GiB of memory at most")
+    if measured.cache_bytes:
+        lines.append(f"{measured.cache_bytes / 2**20:.3g} MiB in the cache for all of them")
+    if measured.peak_bytes:
+        lines.append(f"{measured.peak_bytes / 2**30:.2f} GiB of memory at most")
     return lines

@@ -14,7 +14,7 @@ from decal.errors import DataError
 from decal.events import Begun, Event, Progress, Stop, Told, stop_if
 from decal.presets import base_preset
 from decal.project import Project, Run
-from decal.records import Cell, Checkpoint, Generation, Record, Step
+from decal.records import Cell, Checkpoint, Generation, Record, Rung, Step
 from decal.settings import Resolved, Settings, resolve
 from decal.wording import counted
 from decal.workflow import probing
@@ -107,11 +107,12 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
         yield Begun(run, resolved.train.steps, overview.training(run, resolved, counts, where, 0 if resume is None else resume.step))
         yield from (Told(f"  {line}") for line in overview.cautions(resolved))
         cache = Cache(at.cache, base, resolved.data)
-        batch, accumulation = resolved.train.batch, resolved.train.accumulation
-        remedy = (
-            f"At {resolved.data.resolution} px: halve train.batch and double train.accumulation (now {batch} and {accumulation}), "
-            "lower compare.batch, or lower data.resolution."
-        )
+        remedy = f"Lower compare.batch or data.resolution (now {resolved.data.resolution} px)."
+        if resolved.train.fit_memory == "off":
+            remedy += (
+                ' Or write train.fit_memory = "auto", or halve train.batch and double train.accumulation '
+                f"(now {resolved.train.batch} and {resolved.train.accumulation})."
+            )
         with told_when_full("training", remedy):
             for encoded in cache.fill(at.dataset, records):
                 yield encoded
@@ -129,7 +130,8 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
             album = gallery.Album(run, run.validation)
             yield from _validate_missing(run, base, resolved, album, prompts)
             base.release_encoders()
-            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run), prior)
+            rungs = tuple(rung.kind for rung in project.read(run.rungs, Rung))
+            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run), prior, rungs)
             yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
             assign(task, at.cache)
             is_enough = yield from _learn(base, task, album, prompts)
@@ -159,6 +161,9 @@ def _learn(base: "Base", task: "Task", album: gallery.Album, prompts: list[str])
         elif isinstance(event, training.Pause):
             album.add_pause(event.step, event.factors_sha256)
             yield from _validate(base, resolved, album, event.step, prompts)
+        elif isinstance(event, Rung):
+            project.append(run.rungs, event)
+            yield event
         else:
             project.append_all(run.steps, event)
             yield event

@@ -1,0 +1,157 @@
+"""Where memory is short, a training does less at a time, says so, and teaches the same."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from test_train import resolved_of, run_all, stop_before, task_of
+from torch import Tensor, nn
+
+from decal import state
+from decal.bases.sd import StableDiffusion
+from decal.errors import MemoryFullError
+from decal.lora import PORTABLE_FILE
+from decal.records import Rung, RungKind
+from decal.settings import ResolvedTrain
+from decal.train import Task, train
+from decal.train.fitting import foreseen_bytes, kept_bytes, lowered, next_rung
+
+EXABYTE = 2**60
+
+
+class Cramped(StableDiffusion):
+    """A base whose training really asks for more memory than there is, from so many samples on, unless it is checkpointed.
+
+    Its weights are the same as those of any other with its files.
+    """
+
+    most = 2
+    needs_checkpointing = False
+
+    def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
+        is_checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in self.denoiser.modules())
+        if torch.is_grad_enabled() and (len(latents) > self.most or (self.needs_checkpointing and not is_checkpointed)):
+            torch.empty(EXABYTE, dtype=torch.uint8)
+        return super().predict(latents, timesteps, conditioning)
+
+
+def cramped(folder: Path, shapes: Path, tiny: Path, **change: object) -> tuple[Cramped, Task]:
+    """Three steps of four samples, where only two fit, and nothing that is held out."""
+    settings = resolved_of(tiny, **{"steps": 3, "batch": 4, "checkpoint_every": 3} | change)
+    _, task = task_of(folder, shapes, settings, model=tiny, pictures=12)
+    return Cramped(str(tiny), device=torch.device("cpu"), dtype=torch.float32), task
+
+
+def rungs_of(base: StableDiffusion, task: Task) -> list[tuple[int, str, int, int]]:
+    return [(one.step, one.kind, one.batch, one.accumulation) for one in train(base, task) if isinstance(one, Rung)]
+
+
+def difference(ours: Path, theirs: Path) -> float:
+    """The largest of any weight."""
+    a, b = load_file(ours), load_file(theirs)
+    return max(float((a[name] - b[name]).abs().max()) for name in a)
+
+
+def last(task: Task) -> Path:
+    return task.run.checkpoint(3) / PORTABLE_FILE
+
+
+def test_a_step_that_does_not_fit_is_begun_anew_with_half_of_it_and_teaches_the_same(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    base, task = cramped(tmp_path / "cramped", shapes, tiny)
+    free = task_of(tmp_path / "free", shapes, task.settings, model=tiny, pictures=12)
+    steps, _ = run_all(*free)
+    events = list(train(base, task))
+    assert [(one.step, one.kind, one.batch, one.accumulation) for one in events if isinstance(one, Rung)] == [(0, "batch", 2, 2)]
+    losses = [step.loss for event in events if isinstance(event, list) for step in event]
+    assert losses[1:] == pytest.approx([step.loss for step in steps[1:]], rel=1e-5)
+    assert difference(last(task), last(free[1])) < 1e-5
+
+
+def test_memory_that_shrinks_in_the_middle_goes_down_the_ladder_from_that_step(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    base, task = cramped(tmp_path / "run", shapes, tiny, checkpoint_every=2)
+    base.most = 4
+    found = []
+    for event in train(base, task):
+        found += [(event.step, event.kind)] if isinstance(event, Rung) else []
+        if not isinstance(event, list | Rung):
+            base.most, base.needs_checkpointing = 2, True
+    assert found == [(2, "batch"), (2, "batch"), (2, "checkpointing")]
+
+
+def test_batches_of_several_shapes_are_cut_and_keep_their_noise(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(shapes, tmp_path / "dataset"))
+    for path in sorted(folder.glob("*.png"))[::2]:
+        with Image.open(path) as picture:
+            picture.resize((140, 80)).save(path)
+    settings = resolved_of(tiny, batch=4, accumulation=2, steps=3, checkpoint_every=3)
+    settings = settings.model_copy(update={"data": settings.data.model_copy(update={"fit": "bucket"})})
+    whole, cut = (task_of(tmp_path / name, folder, settings, model=tiny, pictures=12) for name in ("whole", "cut"))
+    run_all(*whole)
+    run_all(cut[0], replace(cut[1], rungs=("batch",)))
+    assert len(set(cut[1].train.shapes)) == 2
+    assert difference(last(whole[1]), last(cut[1])) < 1e-5
+
+
+def test_a_budget_that_is_too_small_is_seen_before_the_first_step(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    taken = []
+    for spare in (2**40, 1):
+        base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, batch=4, steps=1), model=tiny, pictures=12)
+        taken.append(rungs_of(base, replace(task, spare_bytes=lambda device, spare=spare: spare)))  # type: ignore[misc]
+    assert taken == [[], [(0, "batch", 2, 2), (0, "batch", 1, 4), (0, "checkpointing", 1, 4)]]
+
+
+def test_a_resumed_training_goes_on_with_what_was_done_for_want_of_memory(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    base, task = cramped(tmp_path / "whole", shapes, tiny)
+    _, whole = run_all(base, task)
+    base, task = cramped(tmp_path / "cut", shapes, tiny)
+    run_all(base, replace(task, stop=stop_before(3)))
+    saved = state.load(task.run.stop_state)
+    base, task = cramped(tmp_path / "cut", shapes, tiny)
+    resumed = replace(task, resume=saved, attempt=2, rungs=("batch",))
+    _, rest = run_all(base, resumed)
+    assert (saved.step, rest[-1].sha256, rest[-1].state_sha256) == (2, whole[-1].sha256, whole[-1].state_sha256)
+
+
+def test_where_nothing_is_left_to_do_the_step_and_the_remedy_are_named(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    base, task = cramped(tmp_path / "run", shapes, tiny)
+    base.most = 0
+    with pytest.raises(MemoryFullError, match=r"(?s)run, step 1: the cpu ran out of memory .*Lower data.resolution \(now 64\)"):
+        run_all(base, task)
+
+
+def test_a_training_that_is_to_be_as_it_is_set_fails_instead(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    base, task = cramped(tmp_path / "run", shapes, tiny, fit_memory="off")
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        run_all(base, replace(task, spare_bytes=lambda device: 1))
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [(6, [(3, 4, False), (1, 12, False), (1, 12, True)]), (4, [(2, 4, False), (1, 8, False), (1, 8, True)]), (1, [(1, 2, True)])],
+)
+def test_the_ladder_keeps_the_samples_of_a_step(batch: int, expected: list[tuple[int, int, bool]], tiny: Path) -> None:
+    settings: ResolvedTrain = resolved_of(tiny, batch=batch, accumulation=2).train
+    taken: list[RungKind] = []
+    while (kind := next_rung(lowered(settings, taken), torch.device("cpu"))) is not None:
+        taken.append(kind)
+    rungs = [lowered(settings, taken[: count + 1]) for count in range(len(taken))]
+    assert [(rung.batch, rung.accumulation, rung.gradient_checkpointing) for rung in rungs] == expected
+
+
+def test_what_autograd_keeps_is_counted_once_and_without_the_weights() -> None:
+    """By hand: a linear layer keeps its input, 5 x 100 floats; the square keeps the layer's output, 5 x 10."""
+    layer, given = nn.Linear(100, 10), torch.ones(5, 100)
+    assert kept_bytes(lambda: layer(given).square().sum() + layer(given).sum(), [layer]) == 4 * (500 + 50)
+
+
+def test_what_a_step_takes_is_samples_gradients_and_moments(tiny: Path) -> None:
+    """By hand, on a CPU: 4 x 1.7 MB, and 12 bytes for each of 1,000 numbers; then a quarter of the samples, checkpointed."""
+    settings, cpu = resolved_of(tiny, batch=4).train, torch.device("cpu")
+    steps: list[tuple[RungKind, ...]] = [(), ("batch", "batch", "checkpointing")]
+    needs = [foreseen_bytes(lowered(settings, rungs), cpu, sample_bytes=10**6, numbers=1000) for rungs in steps]
+    assert needs == [6_812_000, 962_000]
