@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_train import resolved_of, stop_before, task_of
+from test_fitting import cramped, difference, last, rungs_of
+from test_train import resolved_of, run_all, stop_before, task_of
 from typed import Call
 
 from decal import cli, processes, state
@@ -88,6 +89,26 @@ def test_where_the_first_process_stops_all_stop(tiny: Path, shapes: Path, tmp_pa
         processes.leave()
 
     assert (started(2, work), state.load(task.run.stop_state).step) == ([0, 0], 3)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_out_of_memory_does_less_at_a_time_and_the_same_in_all(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    (base, task), alone = cramped(tmp_path / "shared", shapes, tiny), cramped(tmp_path / "alone", shapes, tiny)
+    alone[0].most = 4
+    run_all(*alone)
+
+    def work(index: int) -> None:
+        processes.join()
+        # Each of the two has two samples at a time, which only the first has room for.
+        base.most = 2 if index == 0 else 1
+        if index == 0:
+            assert rungs_of(base, task) == []
+        else:
+            assist(base, task)
+        processes.leave()
+
+    assert started(2, work) == [0, 0]
+    assert difference(last(task), last(alone[1])) < 1e-5
 
 
 SETTINGS = """
