@@ -1,6 +1,7 @@
 """What an audience likes: found where there is a taste, and not claimed where there is none."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from typed import Call
 
 from decal import project
 from decal.posts.audience import Audience
-from decal.posts.engagement import Ranker, learn, ranks
+from decal.posts.engagement import Ranker, _folds, learn, ranks
 from decal.posts.predictors import Boosted, Ridge
 from decal.records import EngagementReport
 from decal.scores.looks import Looks
@@ -117,3 +118,21 @@ def test_what_is_liked_is_learnt_from_pictures_once(tmp_path: Path, call: Call) 
     before = (at / "posts/engagement.json").stat().st_mtime_ns
     assert "nothing changed since" in call("posts", "learn", at)[1]
     assert (at / "posts/engagement.json").stat().st_mtime_ns == before
+
+
+def test_big_accounts_of_one_kind_of_picture_do_not_say_that_it_is_liked() -> None:
+    found = audience(5, -0.6, accounts=60, posts=6)
+    level = np.array([found.likes[np.array(found.accounts) == name].mean() for name in found.accounts])
+    looks = Looks(found.picture.content, found.picture.style, found.picture.histogram, found.picture.tone + (level[:, None] - 6) * [0, 1, 0, 0])
+    learnt = learn(replace(found, picture=looks), "none", "")
+    assert learnt is not None
+    fresh = audience(6, 0).picture
+    assert np.corrcoef(learnt.ranker.scores(fresh), fresh.tone[:, 1])[0, 1] < -0.6
+
+
+def test_accounts_of_one_company_are_predicted_together() -> None:
+    accounts = [f"account {one}" for one in range(30)]
+    folds = _folds(accounts, [f"company {one // 3}" for one in range(30)])
+    assert [folds[one] == folds[one + 1] == folds[one + 2] for one in range(0, 30, 3)] == [True] * 10
+    # Of one company alone, its accounts stand for themselves.
+    assert len(set(_folds(accounts, ["company"] * 30))) == 5

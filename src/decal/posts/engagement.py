@@ -41,6 +41,37 @@ SPLITS = ("accounts in turn", "kept-out accounts", "kept-out time")
 
 
 @dataclass(frozen=True)
+class Within:
+    """What differs within accounts, so that an account's level cannot pass for what its pictures are like: big accounts that post blue
+    pictures do not say that blue is liked. places: the account of each post. counts: posts of each account."""
+
+    places: NDArray[np.intp]
+    counts: Numbers
+
+    @classmethod
+    def of(cls, accounts: Sequence[str]) -> "Within":
+        """Of the posts that are learnt from."""
+        _, places, counts = np.unique(np.array(accounts, dtype=str), return_inverse=True, return_counts=True)
+        return cls(places, counts.astype(np.float64))
+
+    def less(self, values: Numbers) -> Numbers:
+        """Each value, or row of values, less the mean of its account."""
+        means = np.zeros((len(self.counts), *values.shape[1:]))
+        np.add.at(means, self.places, values)
+        means /= self.counts.reshape(-1, *[1] * (values.ndim - 1))
+        return np.asarray(values - means[self.places], np.float64)
+
+    def design(self, x: Numbers) -> Design:
+        """What differs in the features; every account's mean is spent."""
+        return Design(self.less(x), min(len(self.counts), len(x) - 1))
+
+    def ridge(self, x: Numbers, y: Numbers) -> Ridge:
+        """Learnt from what differs within accounts; at the usual features it expects 0."""
+        weights = self.design(x).fit(self.less(y)).weights
+        return Ridge(weights, -float(x.mean(axis=0) @ weights))
+
+
+@dataclass(frozen=True)
 class Sight:
     """What is seen in a picture in a few numbers: principal components of an embedder's vector and of the colours, and the tone."""
 
@@ -76,9 +107,8 @@ class Ranker:
     def of(cls, audience: Audience, rows: NDArray[np.intp], sight: Sight) -> "Ranker":
         """Learnt from some posts."""
         learnt = audience.rows(rows)
-        levels = Levels.of(learnt.accounts, learnt.companies, learnt.likes)
         x = sight.at(learnt.picture)
-        ridge = Ridge.fit(x, learnt.likes - levels.at(learnt.accounts, learnt.companies))
+        ridge = Within.of(learnt.accounts).ridge(x, learnt.likes)
         medium, high = np.quantile(ridge.predict(x), (MEDIUM_FROM, HIGH_FROM))
         reach = REACH * float(np.quantile(_distance(x), 0.999))
         return cls(sight, ridge, float(medium), float(high), reach)
@@ -126,7 +156,7 @@ def learn(audience: Audience, embedder: str, made_of: str) -> Learnt | None:
         return None
     sight = Sight.of(audience.picture.rows(train))
     x = Features(sight.at(audience.picture), audience.rest)
-    folds = _folds([audience.accounts[place] for place in train])
+    folds = _folds([audience.accounts[place] for place in train], [audience.companies[place] for place in train])
     predicted: dict[str, Predictions] = {SPLITS[0]: _in_turn(audience, x, train, folds)}
     for split, side in zip(SPLITS[1:], ("unseen account", "unseen time"), strict=True):
         rows = np.flatnonzero((sides == side) & audience.picture.is_there)
@@ -189,16 +219,17 @@ def _predictions(audience: Audience, x: Features, train: NDArray[np.intp], rows:
     """Some posts, predicted from others."""
     names, companies = [audience.accounts[place] for place in train], [audience.companies[place] for place in train]
     levels = Levels.of(names, companies, audience.likes[train])
-    left = audience.likes[train] - levels.at(names, companies)
+    within = Within.of(names)
+    left = within.less(audience.likes[train])
     effects = {}
     for name, kind in LEARNT.items():
         columns = x.of(name)
         middle, spread = columns[train].mean(axis=0), columns[train].std(axis=0)
         scaled = (columns - middle) / np.where(spread > 1e-9, spread, 1.0)
-        predictor: Predictor = kind.fit(scaled[train], left)
+        predictor: Predictor = within.ridge(scaled[train], left) if kind is Ridge else kind.fit(scaled[train], left)
         effects[name] = predictor.predict(scaled[rows])
     for turn in range(SHUFFLES):
-        effects[f"shuffled {turn}"] = Ridge.fit(x.picture[train], _shuffled(names, left, turn)).predict(x.picture[rows])
+        effects[f"shuffled {turn}"] = within.ridge(x.picture[train], _shuffled(names, left, turn)).predict(x.picture[rows])
     level = levels.at([audience.accounts[place] for place in rows], [audience.companies[place] for place in rows])
     return Predictions(rows, level, np.full(len(rows), levels.everybody), effects)
 
@@ -286,9 +317,8 @@ def _as_good(audience: Audience, picture: Numbers, train: NDArray[np.intp], fold
     fold = np.array(folds)
     splits = [(np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in sorted(set(folds))]
     splits = [(inside, outside) for inside, outside in splits if len(inside)]
-    designs = [Design(picture[train[inside]]) for inside, _ in splits]
-    levels = Levels.of(names, [audience.companies[place] for place in train], audience.likes[train])
-    left = audience.likes[train] - levels.at(names, [audience.companies[place] for place in train])
+    designs = [Within.of([names[place] for place in inside]).design(picture[train[inside]]) for inside, _ in splits]
+    left = Within.of(names).less(audience.likes[train])
     dice = np.random.default_rng(2)
     by_account = np.argsort(groups, kind="stable")
 
@@ -374,8 +404,11 @@ def _calibration(audience: Audience, found: Predictions) -> tuple[tuple[float, f
     return tuple((round(float(x[part].mean()), 4), round(float(y[part].mean()), 4)) for part in np.array_split(np.argsort(x), 5))
 
 
-def _folds(accounts: Sequence[str]) -> list[int]:
-    """A fold for each account, in equal numbers."""
+def _folds(accounts: Sequence[str], companies: Sequence[str]) -> list[int]:
+    """A fold for each company, in equal numbers, because its accounts share campaigns; of few companies for each account."""
+    owners = [company or f"@{account}" for account, company in zip(accounts, companies, strict=True)]
+    if len(set(owners)) >= MIN_ACCOUNTS:
+        accounts = owners
     names = sorted(set(accounts))
     dice = np.random.default_rng(len(names)).permutation(len(names))
     fold = {name: int(place) % FOLDS for name, place in zip(names, dice, strict=True)}

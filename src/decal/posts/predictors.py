@@ -45,9 +45,10 @@ class Ridge:
 
 
 class Design:
-    """Features that several targets are fitted to: what takes time is done once."""
+    """Features that several targets are fitted to: what takes time is done once. spent: how many means were taken out of the targets."""
 
-    def __init__(self, x: Numbers) -> None:
+    def __init__(self, x: Numbers, spent: int = 1) -> None:
+        self._spent = spent
         self._middle = x.mean(axis=0)
         self._left, self._sizes, self._right = np.linalg.svd(x - self._middle, full_matrices=False)
 
@@ -60,7 +61,7 @@ class Design:
         for penalty in PENALTIES * rows:
             kept = squares / (squares + penalty)
             error = total - float((along**2 * (1 - (1 - kept) ** 2)).sum())
-            score = error / max(1e-9, (1 - (kept.sum() + 1) / rows)) ** 2
+            score = error / max(1e-9, (1 - (kept.sum() + self._spent) / rows)) ** 2
             if score < best:
                 best, weights = score, self._right.T @ (along * self._sizes / (squares + penalty))
         return Ridge(weights, mean - float(self._middle @ weights))

@@ -19,7 +19,7 @@ from decal.workflow.observing import observed_of
 from decal.workflow.planning import rows_of
 
 # Raised whenever the same posts would teach something else.
-LEARNING = 3
+LEARNING = 4
 # More would only take longer: what is left to say of a picture is less than what is uncertain of so many.
 MAX_POSTS = 20_000
 NAMES = ("posts/ranker.npz", "posts/ranker-half-1.npz", "posts/ranker-half-2.npz")
