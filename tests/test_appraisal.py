@@ -29,6 +29,13 @@ def test_a_target_is_reached_missed_or_cannot_be_told(adds: float, outcome: str)
     assert found.outcome == outcome
 
 
+def test_eight_posts_that_all_did_it_are_not_sure_of_a_high_target() -> None:
+    one = Way(np.ones((8, 2)), np.ones((8, 2)), (np.ones((8, 2)), np.ones((8, 2))), (0.5, 0.5))
+    found = targets(one, {"high": 0.75, "fit": 0.6}, is_told=True, reason="")
+    # Clopper and Pearson, 8 of 8 at 95 %: 0.6306.
+    assert [(row.outcome, round(row.low or 0, 4)) for row in found] == [("cannot be told", 0.6306), ("reached", 0.6306)]
+
+
 def test_nothing_is_said_of_likes_where_pictures_say_nothing_of_them() -> None:
     found = {"none": way(0.6, 0.0), "prompt": way(0.9, 5.0)}
     high, fit = targets(found["prompt"], {"high": 0.1, "fit": 0.75}, is_told=False, reason="no taste")

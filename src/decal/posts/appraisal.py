@@ -80,8 +80,8 @@ def ways(found: Mapping[str, Way], *, is_told: bool) -> tuple[AppraisedWay, ...]
     rows = []
     for name, way in found.items():
         fit, high = (
-            _interval(over_cells(way.fit)),
-            _interval(over_cells(way.is_high())) if is_told and way.is_known() else (None, None, None),
+            _share(way.fit),
+            _share(way.is_high()) if is_told and way.is_known() else (None, None, None),
         )
         rows.append(AppraisedWay(name=name, what=WAYS[name], fit=fit, high=high))
     return tuple(rows)
@@ -107,7 +107,7 @@ def targets(way: Way, wanted: Mapping[str, float], *, is_told: bool, reason: str
     """Whether the declared targets are reached by the chosen candidates. wanted: high and fit, as shares."""
     rows = []
     for name, share in wanted.items():
-        value, low, high = _interval(over_cells(way.is_high() if name == "high" else way.shown()))
+        value, low, high = _share(way.is_high() if name == "high" else way.shown())
         outcome: Outcome = "cannot be told"
         why = "its interval holds the target"
         if name == "high" and not is_told:
@@ -130,6 +130,19 @@ def _difference(name: str, measure: str, statistic: Statistic, *, is_known: bool
     if is_known and low is not None and high is not None:
         outcome = "better" if low > 0 else "worse" if high < 0 else "cannot be told"
     return AppraisedDifference(name=name, measure=measure, value=value, low=low, high=high, outcome=outcome)
+
+
+def _share(values: Numbers) -> tuple[float | None, float | None, float | None]:
+    """The mean of shares [P, 2] over whole posts. Where all are 0 or all are 1, resamples would be sure of it: the exact bound is taken.
+
+    Source: Clopper and Pearson 1934, Biometrika 26, 404.
+    """
+    value, low, high = _interval(over_cells(values))
+    posts = int(np.isfinite(values).any(axis=1).sum())
+    if value is not None and value in (0.0, 1.0):
+        bound = 0.025 ** (1 / posts)
+        return (value, bound, 1.0) if value else (value, 0.0, 1 - bound)
+    return value, low, high
 
 
 def _interval(statistic: Statistic) -> tuple[float | None, float | None, float | None]:

@@ -31,7 +31,7 @@ from decal.workflow.observing import observed_of
 from decal.workflow.planning import exemplars_of, planner_of, rows_of
 
 # Raised whenever the same pictures would be judged otherwise.
-APPRAISING = 1
+APPRAISING = 2
 # Fewer posts say nothing, whatever is drawn for them.
 MIN_POSTS = 8
 SHOWN_POSTS = 8
