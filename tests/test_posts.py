@@ -216,6 +216,10 @@ def test_an_account_with_little_history_borrows_the_spread_of_others() -> None:
     assert buckets(["new"] * 4, [""] * 4, [1, 2, 3, 4], [True] * 4) == [None] * 4
 
 
+def test_an_account_whose_posts_all_had_the_same_likes_has_no_low_ones() -> None:
+    assert buckets(["quiet"] * 25, [""] * 25, [0] * 24 + [5], [True] * 24 + [False]) == [None] * 24 + ["high"]
+
+
 def test_drawn_buckets_are_as_frequent_as_percentiles() -> None:
     told = [drawn_bucket(0, number) for number in range(10_000)]
     assert [round(told.count(name) / 10_000, 1) for name in ("low", "medium", "high")] == [0.6, 0.3, 0.1]

@@ -64,7 +64,8 @@ def _drawn(names: Sequence[str], likes: Numbers, priors: dict[str, float], every
 def buckets(
     accounts: Sequence[str], companies: Sequence[str], likes: Sequence[int | None], is_history: Sequence[bool]
 ) -> list[Engagement | None]:
-    """The bucket of each post; None where its likes are not known or its account has too little history.
+    """The bucket of each post; None where its likes are not known, or its account has too little history or
+    only ever the same likes.
 
     is_history: whether a post may be trained on and says something; only those say what is usual.
     """
@@ -79,7 +80,8 @@ def buckets(
     found: list[Engagement | None] = []
     for place, account in enumerate(accounts):
         size = history.get(account, 0)
-        if not known[place] or size < LEAST_HISTORY:
+        # Among posts that all had the same likes, none did better than another.
+        if not known[place] or size < LEAST_HISTORY or set(sorted_likes[account].tolist()) == {counts[place]}:
             found.append(None)
             continue
         share = _rank(sorted_likes[account], counts[place])
@@ -101,7 +103,7 @@ def _named(share: float) -> Engagement:
 
 
 def _rank(ordered: Numbers, value: float) -> float:
-    """The middle of those that are as large, so that an account of zeros is neither low nor high."""
+    """The middle of those that are as large."""
     return float(np.searchsorted(ordered, value, "left") + np.searchsorted(ordered, value, "right")) / 2 / len(ordered)
 
 
