@@ -123,7 +123,9 @@ def test_what_is_liked_is_learnt_from_pictures_once(tmp_path: Path, call: Call) 
 def test_big_accounts_of_one_kind_of_picture_do_not_say_that_it_is_liked() -> None:
     found = audience(5, -0.6, accounts=60, posts=6)
     level = np.array([found.likes[np.array(found.accounts) == name].mean() for name in found.accounts])
-    looks = Looks(found.picture.content, found.picture.style, found.picture.histogram, found.picture.tone + (level[:, None] - 6) * [0, 1, 0, 0])
+    looks = Looks(
+        found.picture.content, found.picture.style, found.picture.histogram, found.picture.tone + (level[:, None] - 6) * [0, 1, 0, 0]
+    )
     learnt = learn(replace(found, picture=looks), "none", "")
     assert learnt is not None
     fresh = audience(6, 0).picture

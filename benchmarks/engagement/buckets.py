@@ -75,7 +75,7 @@ def ceiling(at: Path, of_pool: NDArray[np.intp], liked: Numbers) -> dict[str, fl
         told = json.loads(line)
         word = told["text"].split(" ", 1)[0]
         if word in levels:
-            levels[word].append(int(told["post"]) % len(liked))
+            levels[word].append(int(told["provenance"]["post"]) % len(liked))
     within = liked - (np.bincount(of_pool, liked) / np.bincount(of_pool))[of_pool]
     high, low = (np.array(levels[level]) for level in ("high", "low"))
     found = {"posts high": float(len(high)), "posts low": float(len(low)), "taste high less low": liked[high].mean() - liked[low].mean()}
