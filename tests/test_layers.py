@@ -22,7 +22,7 @@ ORDER = """
     doctor
     grammar language descriptions translating suite
     posts
-    runs
+    embeddings runs
     report voting
     bases adapters batches objective optimizers lora cache state processes train generate
     vision embedders captioners

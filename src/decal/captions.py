@@ -80,6 +80,10 @@ class Tokenizer:
         each = [[len(encoding.ids) for encoding in encoder.encode_batch_fast(list(texts))] for encoder in self._encoders]
         return [max(counts) for counts in zip(*each, strict=True)]
 
+    def knows(self, word: str) -> bool:
+        """Whether a word is a token as it stands, of its own or as the beginning of others."""
+        return any(encoder.token_to_id(word) is not None for encoder in self._encoders)
+
     def split(self, text: str) -> list[str]:
         """The pieces that the text is cut into, without BOS and EOS; a piece of bytes shows as the letter it belongs to."""
         return [text[start:end] for start, end in self._encoders[0].encode(text).offsets[1:-1]]

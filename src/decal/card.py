@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from decal import embeddings
 from decal.wording import counted, printable
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -211,15 +212,31 @@ def _code(card: Card, repo: str) -> str:
     lines = [
         *(["from importlib.resources import files", ""] if base.startswith("files") else []),
         f"from diffusers import AutoPipelineForText2Image, {scheduler}",
+        *(
+            ["from huggingface_hub import hf_hub_download", "from safetensors.torch import load_file"]
+            if embeddings.FILE in card.others
+            else []
+        ),
         "",
         f"pipeline = AutoPipelineForText2Image.from_pretrained({base})",
         f"pipeline.scheduler = {scheduler}.from_config(pipeline.scheduler.config)",
         f'pipeline.load_lora_weights({json.dumps(repo)}, weight_name="{WEIGHTS}", adapter_name="style")',
+        *(_words(card, repo) if embeddings.FILE in card.others else []),
         *([f'pipeline.set_adapters(["style"], [{card.strength:g}])'] if card.strength != 1 else []),
         f"prompt = {json.dumps(prompt, ensure_ascii=False)}",
         f"pipeline(prompt, guidance_scale={card.guidance:g}, num_inference_steps={card.sampling_steps}).images[0]",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _words(card: Card, repo: str) -> list[str]:
+    """Lines that load the embeddings of the keyword; SDXL has one for each text encoder."""
+    return [
+        f"for name, rows in load_file(hf_hub_download({json.dumps(repo)}, {json.dumps(embeddings.FILE)})).items():",
+        '    part = "_2" if name == "clip_g" else ""',
+        '    place = {one: getattr(pipeline, one + part) for one in ("tokenizer", "text_encoder")}',
+        f"    pipeline.load_textual_inversion(rows, token={json.dumps(card.keyword)}, **place)",
+    ]
 
 
 def _plain(prompt: str) -> str:

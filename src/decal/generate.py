@@ -55,6 +55,7 @@ def generate(
             try:
                 adapter = read(adapters[step], base.parts) if step else None
                 swapper.put_on(adapter, strength)
+                base.speak(adapter.words if adapter is not None and strength != 0 else None)
             except AdapterError as problem:
                 yield from (_black(cell, str(problem)) for cell in group)
                 continue
@@ -63,6 +64,7 @@ def generate(
             yield from _draw_all(base, list(group), known, images, batch)
     finally:
         swapper.put_on(None, 0.0)
+        base.speak(None)
 
 
 def generate_live(base: Base, cells: Sequence[Cell], *, batch: int) -> Iterator[Drawn]:

@@ -10,24 +10,30 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import LoHaConfig, LoKrConfig, LoraConfig, PeftConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from decal import adapters
+from decal import adapters, embeddings
 from decal.adapters import Adapter, Layer, Role
 from decal.bases import Base
+from decal.bases.words import Words
 from decal.batches import seed_for
 from decal.errors import AdapterError, SettingsError
 from decal.settings import ResolvedTrain
 
+WORDS = "words."
+"""Before the name of a text encoder: the embeddings of the keyword in it, [N, width]."""
+RETRACTED = 0.1
+"""Power of the ratio by which new embeddings are brought back to the deviation of the known ones each step. Source: cog-sdxl."""
 PORTABLE_FILE = "pytorch_lora_weights.safetensors"
 Factors = dict[str, Tensor]
 """Layer name + what it is, such as `.lora_A.weight` [r, in, ...] or `.hada_w1_a` [out, r], -> tensor.
 
-Layers of the denoiser stand without its name, those of text encoders with theirs: `text_encoder.encoder...`.
+Layers of the denoiser stand without its name, those of text encoders with theirs: `text_encoder.encoder...`; embeddings
+are called `words.text_encoder`.
 """
 
 
@@ -64,20 +70,59 @@ def attached(base: Base, settings: ResolvedTrain) -> dict[str, nn.Parameter]:
             if parameter.requires_grad:
                 name = name.replace(".default.", ".").removesuffix(".default")
                 factors[name if part == "unet" else f"{part}.{name}"] = parameter
+    if settings.pivotal and base.words is not None:
+        factors |= {f"{WORDS}{part}": cast(nn.Parameter, rows) for part, rows in base.words.rows.items()}
     return dict(sorted(factors.items()))
 
 
 def groups(factors: Mapping[str, nn.Parameter], settings: ResolvedTrain) -> list[Any]:
-    """The factors as an optimizer takes them: a list, or two groups where text encoders have a rate of their own.
+    """The factors as an optimizer takes them: a list, or two groups where text encoders or embeddings have a rate of their own.
 
     `share` in a group is its rate, of that of the denoiser.
     """
+    if settings.pivotal:
+        words = [factor for name, factor in factors.items() if name.startswith(WORDS)]
+        rest = [factor for name, factor in factors.items() if not name.startswith(WORDS)]
+        rate = settings.pivotal_learning_rate
+        # Decay would pull embeddings to nothing, which is no word.
+        told = {"share": rate / settings.learning_rate, "lr": rate, "weight_decay": 0.0}
+        return [{"params": rest, "share": 1.0}, {"params": words, **told}]
     if settings.text_learning_rate is None:
         return list(factors.values())
     share = settings.text_learning_rate / settings.learning_rate
     of_text = {name: factor for name, factor in factors.items() if _part(name) != "unet"}
     rest = [factor for name, factor in factors.items() if name not in of_text]
     return [{"params": rest, "share": 1.0}, {"params": list(of_text.values()), "share": share, "lr": settings.text_learning_rate}]
+
+
+def new_words(base: Base, settings: ResolvedTrain, keyword: str) -> Words:
+    """Embeddings for a keyword to begin with: those of `train.pivotal_from` in turn, or drawn as those of the model are spread."""
+    begun = {}
+    for part, table in base.embeddings(settings.pivotal_from).items():
+        if settings.pivotal_from:
+            rows = table[torch.arange(settings.pivotal) % len(table)]
+        else:
+            dice = torch.Generator().manual_seed(seed_for(settings.seed, "words", part))
+            rows = torch.randn(settings.pivotal, table.shape[1], generator=dice).to(table.device) * table.std() + table.mean(dim=0)
+        begun[part] = nn.Parameter(rows.float().clone())
+    return Words(keyword, begun)
+
+
+def spreads(base: Base) -> dict[str, Tensor]:
+    """The deviation of the embeddings of the model, by the name of the factor that it holds for; scalars."""
+    return {f"{WORDS}{part}": table.float().std() for part, table in base.embeddings("").items()}
+
+
+@torch.no_grad()
+def retract(factors: Mapping[str, nn.Parameter], spread: Mapping[str, Tensor], is_unfit: Tensor) -> None:
+    """Bring embeddings nearer to the deviation of known ones, unless the step was skipped. is_unfit: scalar, 1 where it was.
+
+    Steps as large as those of AdamW would else carry them far from every word. Source: cog-sdxl and diffusers' advanced scripts.
+    """
+    for name, deviation in spread.items():
+        rows = factors[name]
+        ratio = deviation / rows.std() if rows.numel() > 1 else torch.ones_like(deviation)
+        rows.mul_(torch.where(is_unfit > 0, 1.0, ratio**RETRACTED))
 
 
 @torch.no_grad()
@@ -103,6 +148,11 @@ def trainable(adapter: Adapter, denoiser: nn.Module) -> tuple[Factors, int, int]
     A layer of a smaller rank gets new rows in A and zeros in B: it does what it did, and may learn more. Raises AdapterError for what is
     not plain LoRA of the denoiser.
     """
+    if adapter.words is not None:
+        raise AdapterError(
+            f"It was trained with embeddings of its own for {adapter.words.keyword}, and a training begins with plain LoRA of the UNet.\n"
+            "It can be compared and drawn with as it is."
+        )
     odd = [place for place, layer in adapter.layers.items() if set(layer.tensors) != {"down", "up"}]
     if odd or adapter.changes_text:
         what = [kind for kind in adapter.kinds if kind != "LoRA"] or ["LoRA with further factors" if odd else "a text encoder part"]
@@ -141,10 +191,17 @@ def save(path: Path, factors: Mapping[str, Tensor], *, scale: float, names: Iter
     """Write the portable file.
 
     scale: on the product of the factors. names: of the denoiser's layers, as `names_of` gives them. about: further header entries, text
-    only; nothing that changes from one identical training to the next belongs there.
+    only; nothing that changes from one identical training to the next belongs there. Embeddings are written beside, for the keyword that
+    `modelspec.trigger_phrase` names, and their hash into the header.
     """
+    if rows := {name.removeprefix(WORDS): tensor for name, tensor in factors.items() if name.startswith(WORDS)}:
+        data = adapters.words_to_bytes(rows)
+        path.with_name(embeddings.FILE).write_bytes(data)
+        about = about | {embeddings.KEY: f"{embeddings.FILE} {hashlib.sha256(data).hexdigest()}"}
     found: dict[str, dict[Role, Tensor]] = {}
     for name, tensor in factors.items():
+        if name.startswith(WORDS):
+            continue
         place, role = adapters.split(name)
         assert role is not None, f"peft calls a factor {name}"
         found.setdefault(place if _part(place) != "unet" else f"unet.{place}", {})[role] = tensor

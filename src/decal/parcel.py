@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from decal import project, runs
+from decal import embeddings, project, runs
 from decal.errors import BaseModelError, SettingsError
 from decal.metadata import METADATA, text_lines
 from decal.presets import MINI, as_folder, base_preset, public_name
@@ -116,7 +116,9 @@ def add_weights(staged: Path, run: Run, kept: Iterable[Checkpoint], *, is_traine
     """Put the portable files of these checkpoints into the folder; of an unfinished training also what it takes to go on."""
     there = runs_folder(staged, run)
     for checkpoint in kept:
-        _copy(runs.verified(run, checkpoint), there / checkpoint.file)
+        path = runs.verified(run, checkpoint)
+        for file in filter(None, (path, embeddings.beside(path))):
+            _copy(file, (there / checkpoint.file).with_name(file.name))
     if not is_trained:
         newest = run.checkpoint(max(checkpoint.step for checkpoint in kept))
         for path in (*newest.glob("state/*"), run.stop_state):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from decal import project
+from decal import embeddings, project
 from decal.errors import ChangedError, ProjectError, SettingsError
 from decal.project import Project, Run
 from decal.records import Cell, Checkpoint, Generation, Line, Record, Start, Suite, Verdict
@@ -23,7 +23,16 @@ logger = logging.getLogger(__name__)
 PACKAGES = ("decal", "torch", "diffusers", "transformers", "peft", "accelerate", "pillow")
 
 
-FIXED = ("base.model:", "base.teacher:", "train.recipe:", "train.rank:", "train.ranks:", "train.targets:", "train.algorithm:")
+FIXED = (
+    "base.model:",
+    "base.teacher:",
+    "train.recipe:",
+    "train.rank:",
+    "train.ranks:",
+    "train.targets:",
+    "train.algorithm:",
+    "train.pivotal:",
+)
 """Beginnings of what `changed` says of settings that the saved weights are made of."""
 
 
@@ -206,7 +215,7 @@ def is_past_minimum(known: Sequence[Checkpoint]) -> bool:
 def is_whole(run: Run, checkpoint: Checkpoint) -> bool:
     """Whether the portable file of a checkpoint is there and is what was recorded."""
     path = run.folder / checkpoint.file
-    return path.is_file() and project.sha256(path) == checkpoint.sha256
+    return path.is_file() and project.sha256(path) == checkpoint.sha256 and embeddings.is_whole(path)
 
 
 def verdict_of(run: Run) -> Verdict | None:

@@ -6,6 +6,7 @@ are drawn with as exactly as plain LoRA.
 """
 
 from decal.adapters.layers import Layer, Role
+from decal.adapters.learnt import words_to_bytes
 from decal.adapters.names import Parts, layers, original_names
 from decal.adapters.reading import Adapter, read, read_tensors, split
 from decal.adapters.swapping import Swapper
@@ -13,5 +14,6 @@ from decal.adapters.writing import Form, Written, folded, padded, peft_form, to_
 
 __all__ = [
     "Adapter", "Form", "Layer", "Parts", "Role", "Swapper", "Written",
-    "folded", "layers", "original_names", "padded", "peft_form", "read", "read_tensors", "split", "to_bytes", "to_form", "write",
+    "folded", "layers", "original_names", "padded", "peft_form", "read", "read_tensors", "split", "to_bytes", "to_form",
+    "words_to_bytes", "write",
 ]  # fmt: skip

@@ -17,7 +17,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from decal.adapters.layers import Layer, Role
+from decal.adapters.learnt import read_words
 from decal.adapters.names import Parts, candidates, layers, table
+from decal.bases.words import Words
 from decal.errors import AdapterError
 from decal.wording import counted
 
@@ -46,16 +48,17 @@ OTHER_KINDS = {"oft_": "OFT", ".a1.weight": "GLoRA", "on_input": "IA3", "bundle_
 class Adapter:
     """What a file changes in a base: layer, as `unet.mid_block...` or `text_encoder.encoder...`, -> what it does to it.
 
-    about: the text entries of the file's header.
+    about: the text entries of the file's header. words: a keyword with embeddings of its own, which lie beside the file.
     """
 
     layers: dict[str, Layer]
     about: dict[str, str]
+    words: Words | None = None
 
     @property
     def changes_text(self) -> bool:
         """Whether prompts are encoded otherwise with it."""
-        return any(not name.startswith("unet.") for name in self.layers)
+        return self.words is not None or any(not name.startswith("unet.") for name in self.layers)
 
     @property
     def kinds(self) -> list[str]:
@@ -90,7 +93,7 @@ def read(path: Path, parts: Parts) -> Adapter:
         raise AdapterError(_told_unknown(path, unknown, len(tensors)))
     configs = _configs(path, about)
     try:
-        adapter = Adapter({place: _layer(place, found[place], configs) for place in sorted(found)}, about)
+        adapter = Adapter({place: _layer(place, found[place], configs) for place in sorted(found)}, about, read_words(path, about))
     except (ValueError, IndexError) as problem:
         raise AdapterError(f"{path} has an alpha or a factor of a shape that none has ({problem}).\nUse another file.") from problem
     _require_fit(path, adapter, parts)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from decal.bases.words import Words
 from decal.errors import MemoryFullError
 from decal.pictures import Frame
 
@@ -28,6 +29,7 @@ class Base(Protocol):
 
     stride: pixels a latent, along each side. prediction: what the denoiser gives. alphas_cumprod: [T], share of signal at each
     timestep; 0 at the last one where the model was trained to zero terminal SNR. text_parts: the parts that decide how prompts are encoded.
+    words: the keyword that has embeddings of its own at present, if any.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Base(Protocol):
     prediction: Prediction
     alphas_cumprod: Tensor
     text_parts: tuple[str, ...]
+    words: Words | None
 
     @property
     def denoiser(self) -> nn.Module:
@@ -61,6 +64,15 @@ class Base(Protocol):
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Conditioning of each prompt; text beyond the token limit is cut. Gradients flow where something of text encoders is trained."""
+
+    def speak(self, words: Words | None) -> None:
+        """Encode prompts with these embeddings for their keyword from now on; None with those of the model alone.
+
+        Raises AdapterError where the keyword is a token of the model, or the embeddings are of another width or of other encoders.
+        """
+
+    def embeddings(self, text: str) -> Mapping[str, Tensor]:
+        """What each text encoder's table holds for the tokens of a text, [L, width]; for "" all of it."""
 
     def encode_frames(self, frames: Sequence[Frame]) -> Conditioning:
         """What the denoiser is told of each picture's size and crop; empty where it is told nothing of them."""

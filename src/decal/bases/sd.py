@@ -4,6 +4,7 @@ Parts are loaded at first use. Prediction type, zero terminal SNR and the noise 
 configuration. `sdxl` builds on this class and says what it does otherwise.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from decal.bases import Conditioning, Outline, Prediction
 from decal.bases.places import WEIGHTS, first_line, locate, weights_of
-from decal.errors import BaseModelError
+from decal.bases.words import Vocabulary, Words
+from decal.errors import AdapterError, BaseModelError
 from decal.pictures import Frame
 from decal.presets import public_name
 
@@ -80,6 +82,8 @@ class StableDiffusion:
         self.text_parts = tuple(part for encoder, (tokenizer, _) in self.encoders.items() for part in (encoder, tokenizer))
         self.stride = 2 ** (len(vae["block_out_channels"]) - 1)
         self.latent_channels = int(vae["latent_channels"])
+        self.words: Words | None = None
+        self._spoken: dict[str, CLIPTokenizer] = {}
         self._scaling = float(vae.get("scaling_factor", 0.18215))
 
     @cached_property
@@ -131,8 +135,31 @@ class StableDiffusion:
         return torch.cat(means), torch.cat(stds)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
-        tokenizer, encoder = self._texts["text_encoder"]
-        return {"encoder_hidden_states": encoder(self._ids(tokenizer, encoder, prompts))[0].to(self.dtype)}
+        return {"encoder_hidden_states": self._read("text_encoder", prompts)[0].to(self.dtype)}
+
+    def speak(self, words: Words | None) -> None:
+        self.words, self._spoken = None, {}
+        if words is None:
+            return
+        for part, (tokenizer, encoder) in self._texts.items():
+            rows, width = words.rows.get(part), encoder.get_input_embeddings().weight.shape[1]
+            if rows is None or rows.dim() != 2 or rows.shape[1] != width or len(words.rows) != len(self._texts):
+                raise AdapterError(
+                    f"The embeddings of {words.keyword} are not for the text encoders of {self.name} ({part} is {width} wide).\n"
+                    "Use the base that they were trained on."
+                )
+            if set(words.tokens) & tokenizer.get_vocab().keys():
+                raise AdapterError(f"{words.keyword} is a token of {self.name} already.\nTake a keyword that means nothing yet.")
+            self._spoken[part] = copy.deepcopy(tokenizer)
+            self._spoken[part].add_tokens(words.tokens)
+        self.words = words
+
+    def embeddings(self, text: str) -> Mapping[str, Tensor]:
+        found = {}
+        for part, (tokenizer, encoder) in self._texts.items():
+            table = encoder.get_input_embeddings().weight.detach()
+            found[part] = table[tokenizer(text, add_special_tokens=False).input_ids] if text else table
+        return found
 
     def encode_frames(self, frames: Sequence[Frame]) -> Conditioning:
         return {}
@@ -154,7 +181,7 @@ class StableDiffusion:
     def release_encoders(self) -> None:
         self.__dict__.pop("_vae", None)
         encoders = [encoder for _, encoder in self.__dict__.get("_texts", {}).values()]
-        if not any(parameter.requires_grad for encoder in encoders for parameter in encoder.parameters()):
+        if self.words is None and not any(parameter.requires_grad for encoder in encoders for parameter in encoder.parameters()):
             self.__dict__.pop("_texts", None)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -179,6 +206,21 @@ class StableDiffusion:
                 f"{self.folder} is not a text-to-image Stable Diffusion: its UNet takes other inputs (inpainting, depth, upscaling or "
                 "a refiner).\nName a plain SD 1.x, 2.x or SDXL model in base.model."
             )
+
+    def _read(self, part: str, prompts: Sequence[str], **how: bool) -> Any:
+        """What a text encoder makes of prompts, with the words that are spoken at present."""
+        tokenizer, encoder = self._texts[part]
+        if self.words is None:
+            return encoder(self._ids(tokenizer, encoder, prompts), **how)
+        table = encoder.get_input_embeddings()
+        rows = self.words.rows[part].to(self.device)
+        tokens = self._ids(self._spoken[part], encoder, [self.words.spelt(prompt) for prompt in prompts])
+        # Put back at once, so that names of layers are ever those of the model.
+        encoder.set_input_embeddings(Vocabulary(table, rows, len(tokenizer)))
+        try:
+            return encoder(tokens, **how)
+        finally:
+            encoder.set_input_embeddings(table)
 
     def _ids(self, tokenizer: CLIPTokenizer, encoder: Any, prompts: Sequence[str]) -> Tensor:
         """Tokens of each prompt, padded and cut to what the encoder takes."""

@@ -51,8 +51,8 @@ class StableDiffusionXL(StableDiffusion):
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         states = []
-        for tokenizer, encoder in self._texts.values():
-            told = encoder(self._ids(tokenizer, encoder, prompts), output_hidden_states=True)
+        for part in self.encoders:
+            told = self._read(part, prompts, output_hidden_states=True)
             states.append(told.hidden_states[-2])
         joined, pooled = torch.cat(states, dim=-1).to(self.dtype), told.text_embeds.to(self.dtype)
         if self._empty_is_zero:

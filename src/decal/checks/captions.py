@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from decal.captions import Tokenizer, holds
@@ -141,6 +142,13 @@ def in_english(rows: Sequence[Row], tokenizer: Tokenizer) -> Iterator[Finding]:
             words, tokens = len((row.caption or "").split()), tokenizer.count(row.caption or "")
             reason = f"is not in English ({language}): its {counted(words, 'word')} are {tokens} tokens, and the base hardly knows them"
             yield finding("warning", "not_english", row.file, reason, TRANSLATE, row.line)
+
+
+def spelt(rows: Sequence[Row], keyword: str, tokens: int) -> list[Row]:
+    """The rows with as many words for the keyword as it has tokens of its own, so that tokens are counted right; as they are for 0."""
+    if not tokens or not keyword:
+        return list(rows)
+    return [replace(row, caption=row.caption and row.caption.replace(keyword, " ".join(["x"] * tokens))) for row in rows]
 
 
 def too_long(rows: Sequence[Row], tokenizer: Tokenizer, model: str) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from decal.captions import Tokenizer
 from decal.checks.saying import finding, short
 from decal.dataset import METADATA, MIN_PICTURES_FOR_HOLDOUT
+from decal.metadata import Row
 from decal.presets import base_preset
 from decal.records import Finding, Source
 from decal.settings import Settings
@@ -66,6 +67,20 @@ def keyword(settings: Settings, tokenizer: Tokenizer) -> Iterator[Finding]:
     elif len(pieces) > MOST_KEYWORD_TOKENS:
         reason = f"the keyword takes {len(pieces)} tokens of every caption: {short(' '.join(pieces))}"
         yield finding("note", "long_keyword", None, reason, "Nothing, or take a shorter one.")
+
+
+def own_embeddings(rows: Sequence[Row], settings: Settings, tokenizer: Tokenizer) -> Iterator[Finding]:
+    """What keeps a keyword from having embeddings of its own (`train.pivotal`). rows: one a caption."""
+    word = settings.caption.keyword.strip()
+    if not settings.train.pivotal or not rows:
+        return
+    if tokenizer.knows(word):
+        reason = f"the keyword {word} is a token of the base, and train.pivotal gives it tokens of its own"
+        yield finding("error", "pivotal_keyword", None, reason, "Take a keyword that means nothing yet, or leave train.pivotal out.")
+    without = sum(word not in (row.caption or "") for row in rows)
+    if without == len(rows):
+        reason = f"no caption holds the keyword {word} in small letters, so its embeddings would learn nothing"
+        yield finding("error", "pivotal_unused", None, reason, "Put the keyword into the captions, or leave train.pivotal out.")
 
 
 def licences(sources: Sequence[Source]) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """`inference.ipynb`: the chosen adapter in plain diffusers, why it was chosen, and the pictures of new prompts."""
 
+from decal import embeddings
 from decal.checklist import plain
 from decal.compare import telling
 from decal.notebooks.cells import Cell, Subject, code, prose, table
@@ -80,6 +81,19 @@ LOADING_BY_US = """pipeline.set_progress_bar_config(disable=True)
             print(", ".join(adapter.kinds), "on", device)"""
 
 
+PROGRESS = "pipeline.set_progress_bar_config(disable=True)\n"
+# In diffusers' own way; SDXL has a table for each text encoder.
+WORDS = """from pathlib import Path
+
+            from safetensors.torch import load_file
+
+            for name, rows in load_file(Path(LORA).with_name(<<learnt>>)).items():
+                part = "_2" if name == "clip_g" else ""
+                place = {one: getattr(pipeline, one + part) for one in ("tokenizer", "text_encoder")}
+                pipeline.load_textual_inversion(rows, token=<<keyword>>, **place)
+            """
+
+
 def _is_lycoris(subject: Subject) -> bool:
     """Whether the adapter is of a kind that diffusers has no reader for."""
     return subject.about.settings.train.algorithm in ("loha", "lokr")
@@ -120,8 +134,10 @@ def _loading(subject: Subject) -> list[Cell]:
             pipeline.set_progress_bar_config(disable=True)
             pipeline = pipeline.to(device)
             print("adapters:", pipeline.get_active_adapters(), "on", device)
-            """.replace(LOADING, LOADING_BY_US if _is_lycoris(subject) else LOADING),
-            {"adapter": subject.adapter},
+            """.replace(LOADING, LOADING_BY_US if _is_lycoris(subject) else LOADING).replace(
+                PROGRESS, (WORDS if subject.about.settings.train.pivotal else "") + PROGRESS
+            ),
+            {"adapter": subject.adapter, "learnt": embeddings.FILE, "keyword": subject.about.settings.caption.keyword.strip()},
         ),
     ]
 

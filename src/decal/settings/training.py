@@ -67,6 +67,22 @@ class TrainSettings(Section):
         description="Train the text encoders as well, at this peak rate, such as half the other; for words that mean nothing yet. Captions "
         "are then encoded in every step. Left out, they stay as they are.",
     )
+    pivotal: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Pivotal tuning: so many new tokens for the keyword, 1 or 2 as a rule, learn their embeddings beside the LoRA, for "
+        "what the base has no word for; captions are then encoded in every step. 0 for none.",
+    )
+    pivotal_learning_rate: float = Field(3e-4, gt=0, le=1, description="Peak rate of those embeddings; prodigy wants that of the LoRA.")
+    pivotal_share: float = Field(
+        0.5, gt=0, le=1, description="Share of the steps after which they stay as they are, and the LoRA alone goes on."
+    )
+    pivotal_from: str = Field(
+        "",
+        max_length=100,
+        description="Word that they begin as, such as cat; empty: drawn at random as those of the base are spread.",
+    )
     schedule: Schedule | None = Field(
         None, description="How the learning rate goes on after the warm-up; left out, cosine, or constant for schedule_free."
     )
@@ -178,7 +194,7 @@ def impossible(train: TrainSettings) -> list[str]:
         problems.append(f'{" and ".join(moved)} belong to other optimizers than train.optimizer = "adafactor". Leave them out.')
     if train.restarts > 1 and train.schedule != "cosine_with_restarts":
         problems.append('train.restarts belongs to train.schedule = "cosine_with_restarts". Write that, or leave restarts out.')
-    return problems + _impossible_kinds(train)
+    return problems + _impossible_kinds(train) + _impossible_words(train)
 
 
 def _impossible_kinds(train: TrainSettings) -> list[str]:
@@ -197,4 +213,29 @@ def _impossible_kinds(train: TrainSettings) -> list[str]:
         )
     if train.text_learning_rate is not None and train.ranks.get("text_encoder") == 0:
         problems.append("train.text_learning_rate and text_encoder = 0 in train.ranks contradict each other. Keep one.")
+    return problems
+
+
+def _impossible_words(train: TrainSettings) -> list[str]:
+    """Settings of embeddings that cannot work together."""
+    named = [key for key in ("pivotal_learning_rate", "pivotal_share", "pivotal_from") if key in train.model_fields_set]
+    moved = [f"train.{key}" for key in named if getattr(train, key) != TrainSettings.model_fields[key].default]
+    if not train.pivotal:
+        return [f"{' and '.join(moved)} belong to train.pivotal. Write that, or leave them out."] if moved else []
+    problems = []
+    if train.text_learning_rate is not None:
+        problems.append(
+            "train.pivotal and train.text_learning_rate teach the same text encoders the keyword in two ways. Keep one, as diffusers' "
+            "scripts ask as well."
+        )
+    if train.optimizer == "schedule_free":
+        problems.append(
+            'train.pivotal and train.optimizer = "schedule_free" cannot go together: embeddings are kept to the size of known ones each '
+            "step, which its average does not see. Take another optimizer."
+        )
+    if train.optimizer == "prodigy" and train.pivotal_learning_rate != (train.learning_rate or 1.0):
+        problems.append(
+            f'train.pivotal_learning_rate = {train.pivotal_learning_rate:g}: train.optimizer = "prodigy" finds one rate for all. '
+            f"Write {train.learning_rate or 1.0:g}, or take another optimizer."
+        )
     return problems

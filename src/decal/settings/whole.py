@@ -50,8 +50,7 @@ class Settings(Section):
         if train.stop == "auto" and self.data.holdout_share == 0:
             problems.append('train.stop = "auto" needs held-out pictures, and data.holdout_share is 0. Raise it, or write stop = "steps".')
         keyword = self.caption.keyword.strip()
-        if keyword and keyword.casefold() in train.prior_prompt.casefold().split():
-            problems.append(f'train.prior_prompt holds the keyword "{keyword}", which the base does not know. Leave the keyword out of it.')
+        problems += _keyword_problems(train, keyword)
         if train.steps is not None and train.warmup_steps > train.steps:
             problems.append(f"train.warmup_steps ({train.warmup_steps}) is larger than train.steps ({train.steps}). Lower it.")
         if self.base.model in DEAD_IDS:
@@ -65,6 +64,19 @@ class Settings(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+def _keyword_problems(train: TrainSettings, keyword: str) -> list[str]:
+    """What of the training does not go with the keyword."""
+    problems = []
+    if keyword and keyword.casefold() in train.prior_prompt.casefold().split():
+        problems.append(f'train.prior_prompt holds the keyword "{keyword}", which the base does not know. Leave the keyword out of it.')
+    if train.pivotal and (not keyword or len(keyword.split()) > 1 or keyword != keyword.lower()):
+        told = f'it is "{keyword}"' if keyword else "there is none"
+        problems.append(f"train.pivotal needs a caption.keyword of one word in small letters ({told}). Write one, or leave pivotal out.")
+    if train.pivotal and keyword and keyword in train.pivotal_from:
+        problems.append(f'train.pivotal_from holds the keyword "{keyword}", which has no meaning to begin with. Write a word that has.')
+    return problems
 
 
 def _language_problems(settings: Settings) -> list[str]:

@@ -212,9 +212,13 @@ class _Loop:
             # The empty caption is left to the pictures that are taught.
             order = self._order(task.prior, seed_for(settings.seed, "prior"), 0.0)
             self.lessons.append(_Lesson(task.prior, order, ("prior",), settings.prior_weight))
+        base.speak(lora.new_words(base, settings, task.settings.caption.keyword.strip()) if settings.pivotal else None)
         self.factors = lora.attach(base, settings, task.start)
         # What is trained is as it was set, and so are its samples; how many of them go through at once is as memory allows.
         self.fitted = fitting.lowered(settings, task.rungs)
+        self.spread = lora.spreads(base) if settings.pivotal else {}
+        # From the next step on, embeddings stay as they are.
+        self.pivot = max(1, round(settings.pivotal_share * settings.steps))
         self.signal = base.alphas_cumprod.to(base.device)
         # accelerate keeps one state a process and refuses another precision in it; each training begins with a fresh one.
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -278,6 +282,8 @@ class _Loop:
         Every random number is drawn from a counter and weights move only at the end, so a step that is begun anew is the same step.
         """
         self.step += 1
+        for name in self.spread:
+            self.factors[name].requires_grad_(self.step <= self.pivot)
         while True:
             try:
                 loss = self._gradients()
@@ -308,6 +314,8 @@ class _Loop:
         else:
             self.stepped.step()
         self.stepped.zero_grad()
+        if self.step <= self.pivot:
+            lora.retract(self.factors, self.spread, is_unfit)
         self.average.follow(self.step)
         self.block.append(_Done(self.step, rate, torch.stack([loss.float(), norm.float(), is_unfit])))
 
@@ -353,7 +361,8 @@ class _Loop:
 
         try:
             # Text encoders that are not trained are not even loaded.
-            resident = [self.base.denoiser] if self.settings.text_learning_rate is None else self.base.parts.values()
+            reads = self.settings.text_learning_rate is not None or self.settings.pivotal > 0
+            resident = self.base.parts.values() if reads else [self.base.denoiser]
             return fitting.kept_bytes(forward, resident)
         except FULL as problem:
             if not is_full(problem):
@@ -563,7 +572,7 @@ class _Loop:
     def _batch(self, examples: Examples, samples: list[Sample]) -> Batch:
         """The samples, with captions as trained text encoders read them now; what is cached of captions is older than the last step."""
         batch = examples.batch(samples)
-        if self.settings.text_learning_rate is None:
+        if self.settings.text_learning_rate is None and not self.settings.pivotal:
             return batch
         with self.accelerator.autocast():
             told = self.base.encode_prompts(examples.captions(samples))

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from decal import project, runs
+from decal import embeddings, project, runs
 from decal.errors import AdapterError, SettingsError
 from decal.presets import Targets, public_name
 from decal.project import Project
@@ -60,15 +60,30 @@ def export_adapter(at: Project, form: str, choice: Choice, step: int | None, tar
     pictures = sum(record.split == "train" for record in project.read(run.dataset, Record))
     told = Told(name, keyword, public_name(resolved.base.model), resolved.data.resolution, checkpoint.step, pictures)
     about = header(told, built, adapter)
+    files, notes = {}, []
+    if adapter.words is not None:
+        learnt = adapters.words_to_bytes(adapter.words.rows)
+        beside = path.with_name(f"{path.stem}-embeddings.safetensors")
+        about |= {embeddings.KEY: f"{beside.name} {hashlib.sha256(learnt).hexdigest()}"}
+        files[beside] = learnt
+        notes.append(
+            f"{beside.name} holds the embeddings of {keyword}, without which it draws something else; A1111, Forge and ComfyUI take it"
+        )
+        notes.append(
+            f"as {keyword}.safetensors in their folder of embeddings, and diffusers with load_textual_inversion (docs/training.md)"
+        )
     written = adapters.write(adapter, kind, names=adapters.layers(built.parts["unet"]), about=about)
-    was_there = path.exists()
-    if was_there and path.read_bytes() != written.data:
-        raise SettingsError(f"{path} is another file already.\nName a new one with --out, or move that one away.")
+    files[path] = written.data
+    for file, data in files.items():
+        if file.exists() and file.read_bytes() != data:
+            raise SettingsError(f"{file} is another file already.\nName a new one with --out, or move that one away.")
+    was_there = all(file.exists() for file in files)
     if not was_there:
-        project.write_bytes(path, written.data)
+        for file, data in files.items():
+            project.write_bytes(file, data)
     kinds = tuple(adapter.kinds)
     counts = written.rank, len(adapter.layers), len(written.data)
-    return Exported(path, form, run.name, checkpoint.step, kinds, *counts, written.notes, was_there)
+    return Exported(path, form, run.name, checkpoint.step, kinds, *counts, (*notes, *written.notes), was_there)
 
 
 def import_adapter(at: Project, settings: Settings, path: Path, *, without_text: bool) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from decal import dataset, grid, numbering, project, runs
+from decal import dataset, embeddings, grid, numbering, project, runs
 from decal.errors import AdapterError, DataError, SettingsError
 from decal.metadata import METADATA
 from decal.numbering import Numbered
@@ -172,6 +172,7 @@ def _copied(run: Run, one: Numbered) -> str:
     target = run.checkpoint(one.step) / one.path.name
     with project.staged_folder(target.parent) as staged:
         beside = [one.path, *([one.path.with_name("adapter_config.json")] if one.path.name.startswith("adapter_model") else [])]
+        beside += [learnt] if (learnt := embeddings.beside(one.path)) is not None else []
         for path in beside:
             if path.is_file():
                 try:

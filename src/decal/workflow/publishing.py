@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from decal import card, grid, numbering, project, runs
+from decal import card, embeddings, grid, numbering, project, runs
 from decal.card import WEIGHTS, Card, Sample, Shown
 from decal.errors import ProjectError, SettingsError
 from decal.events import Event, Progress, Told
@@ -90,10 +90,16 @@ def fill(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, repo: str)
         (staged / "README.md").write_text(card.text(about, repo), "utf-8")
         (staged / WEIGHTS).write_bytes(runs.verified(run, kept).read_bytes())
         (staged / exported.name).write_bytes(exported.read_bytes())
+        learnt = [file for file in (embeddings.beside(runs.verified(run, kept)), embeddings.beside(exported)) if file is not None]
+        for file in learnt:
+            (staged / file.name).write_bytes(file.read_bytes())
         for sample, one in zip(samples, drawn, strict=True):
             (staged / sample.file).parent.mkdir(exist_ok=True)
             (staged / sample.file).write_bytes((run.folder / one.file).read_bytes())
-    return {name: at.folder / FOLDER / name for name in ("README.md", WEIGHTS, exported.name, *(sample.file for sample in samples))}
+    return {
+        name: at.folder / FOLDER / name
+        for name in ("README.md", WEIGHTS, exported.name, *(file.name for file in learnt), *(sample.file for sample in samples))
+    }
 
 
 def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Shown, other: str) -> Card:
@@ -130,7 +136,7 @@ def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Sh
         training=recipe,
         verdict=verdict.reason if verdict is not None and is_judged else "",
         shown=shown,
-        others={other: "for A1111, Forge and ComfyUI"},
+        others={other: "for A1111, Forge and ComfyUI", **_learnt(at, runs.verified(run, kept), at.folder / "exports" / other, keyword)},
         data_licences=tuple(str(licence) for licence in licences),
         caution=preset.caution,
     )
@@ -142,6 +148,12 @@ def _through(teacher: str, model: str) -> str:
     found = card.hub_id(preset.where)
     named = f"[{found}](https://huggingface.co/{found})" if found else public_name(teacher)
     return f". It was trained on {named} ({preset.licence}), of which {public_name(model)} was made, so that its few steps stay"
+
+
+def _learnt(at: Project, weights: Path, other: Path, keyword: str) -> dict[str, str]:
+    """The files of embeddings beside the weights and their other form, and what reads them."""
+    told = {weights: "embeddings of the keyword, for diffusers", other: f"the same for A1111, Forge and ComfyUI, as {keyword}.safetensors"}
+    return {file.name: what for path, what in told.items() if (file := embeddings.beside(path)) is not None}
 
 
 def _recommended(resolved: Resolved, verdict: Verdict | None) -> tuple[float, float]:

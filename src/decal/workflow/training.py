@@ -261,7 +261,13 @@ def _validate(base: "Base", resolved: Resolved, album: gallery.Album, step: int,
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / lora.PORTABLE_FILE
             names, scale = lora.names_of(base.denoiser), resolved.train.scale
-            lora.save(path, lora.attached(base, resolved.train), scale=scale, names=names, about={})
+            lora.save(
+                path,
+                lora.attached(base, resolved.train),
+                scale=scale,
+                names=names,
+                about={"modelspec.trigger_phrase": resolved.caption.keyword},
+            )
             drawn = generate(_drawn_with(resolved, base), cells, adapters={step: path}, images={}, batch=resolved.compare.batch)
             yield from album.keep(drawn)
     else:
