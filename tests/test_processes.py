@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import shutil
 import socket
 import sys
@@ -19,7 +20,7 @@ from typed import Call
 from decal import cli, processes, state
 from decal.batches import Share, share
 from decal.compat import launching
-from decal.errors import SettingsError
+from decal.errors import ProcessError, SettingsError
 from decal.project import Project
 from decal.runs import checkpoints
 from decal.train import assist, train
@@ -109,6 +110,20 @@ def test_a_process_that_is_out_of_memory_does_less_at_a_time_and_the_same_in_all
 
     assert started(2, work) == [0, 0]
     assert difference(last(task), last(alone[1])) < 1e-5
+
+
+def test_where_one_process_fails_the_others_end_and_say_why_they_could_not_go_on(tmp_path: Path) -> None:
+    def work(index: int) -> None:
+        processes.join()
+        if index == 0:
+            sys.exit(3)
+        try:
+            processes.first_says(False)
+        except ProcessError as problem:
+            (tmp_path / "told").write_text(str(problem))
+
+    assert started(2, work) == [3, 0]
+    assert re.search(r"Another process .* has ended, .*Connection \w+ by peer.*\)\.\nThe same command", (tmp_path / "told").read_text())
 
 
 SETTINGS = """

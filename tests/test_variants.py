@@ -62,6 +62,12 @@ def test_pictures_with_and_without_variants_are_held_and_mapped_alike(tiny: Path
     assert [torch.equal(ours.mean[3 * index], ours.mean[3 * index + 1]) for index in range(4)] == [False, True, False, True]
 
 
+def test_with_variants_as_many_fewer_pictures_are_encoded_at_a_time(tiny: Path, folder: Path) -> None:
+    cache = Cache(folder.parent / "cache", base_of(tiny), data_of(fit="crop", variants=4))
+    alike = [one for one in records_of(folder) if one.width_px == 192][:4]
+    assert [event.done for event in cache.fill(folder, alike)] == [0, 2, 4]
+
+
 def test_what_is_held_out_is_measured_as_without_variants(tiny: Path, folder: Path) -> None:
     records = [one.model_copy(update={"split": "holdout"}) for one in records_of(folder)[:2]]
     filled(tiny, folder, records, fit="crop")

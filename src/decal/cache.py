@@ -170,10 +170,12 @@ class Cache:
         done = 0
         for _, alike in groupby(sorted(missing, key=self._shape), key=self._shape):
             of = list(alike)
-            for first in range(0, len(of), ENCODE_BATCH):
+            # With variants, as many fewer pictures at a time: their pixels are all in memory at once, and a stop waits for them.
+            size = max(1, ENCODE_BATCH // self._settings.variants)
+            for first in range(0, len(of), size):
                 yield Progress("encoding pictures", done, len(missing))
-                self._encode(dataset, of[first : first + ENCODE_BATCH])
-                done += len(of[first : first + ENCODE_BATCH])
+                self._encode(dataset, of[first : first + size])
+                done += len(of[first : first + size])
         if missing:
             yield Progress("encoding pictures", len(missing), len(missing))
 

@@ -16,13 +16,18 @@ from decal.errors import ProcessError, SettingsError
 
 # The first process may measure and draw for hours while the others wait for its word.
 PATIENCE = timedelta(days=7)
-GONE = "Another process of this training has ended; what it said stands above.\nThe same command goes on from the last checkpoint."
+GONE = (
+    "Another process of this training has ended, and what it said stands above, or the processes do not reach each other ({}).\n"
+    "The same command goes on from the last checkpoint."
+)
 
 
 def join() -> int:
-    """Meet the other processes that were launched; the place of this one, 0 for the first."""
+    """Meet the other processes that were launched; the place of this one, 0 for the first. Raises ProcessError where they do not meet."""
     # Every kind of device gets the way to compute together that suits it: gloo for processors, NCCL for NVIDIA's GPUs.
-    distributed.init_process_group(timeout=PATIENCE)
+    _wait(lambda: distributed.init_process_group(timeout=PATIENCE))
+    # One that ends at once, over a misspelt setting, would otherwise take the connection from those that are still setting it up.
+    _wait(lambda: distributed.all_reduce(torch.zeros(1)))
     return distributed.get_rank()
 
 
@@ -87,8 +92,12 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 def _wait(work: Callable[[], object]) -> None:
-    """Do what all processes do together. Raises ProcessError where one of them is gone."""
+    """Do what all processes do together. Raises ProcessError where one of them is gone or not reached."""
     try:
         work()
+    except torch.OutOfMemoryError:
+        # Of this process, and told with what to do about it.
+        raise
     except RuntimeError as problem:
-        raise ProcessError(GONE) from problem
+        why = (str(problem).strip() or type(problem).__name__).splitlines()[0].partition(". ")[0]
+        raise ProcessError(GONE.format(why)) from problem
