@@ -14,6 +14,7 @@ from decal.errors import DataError
 from decal.posts import cleaning, media_column, reading, tables
 from decal.posts.alike import Alikes
 from decal.posts.buckets import buckets, drawn_bucket
+from decal.posts.report import Report
 from decal.posts.sides import Sides
 from decal.records import Post, PostMedia
 
@@ -214,6 +215,38 @@ def test_an_account_with_little_history_borrows_the_spread_of_others() -> None:
     # Of five equal posts nothing could be told; three times or a third of the usual is far out among the rest.
     assert found[-2:] == ["high", "low"]
     assert buckets(["new"] * 4, [""] * 4, [1, 2, 3, 4], [True] * 4) == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("media", "read", "notes"),
+    [
+        ("1004.png", ["1004.png"], ()),
+        ("['1007.jpg', 'film/still.webp']", ["1007.jpg", "film/still.webp"], ()),
+        ("1.png; 2.jpg", ["1.png", "2.jpg"], ()),
+        (["1007.jpg"], ["1007.jpg"], ()),
+        ("['https://p.example/1', 'notes.txt']", ["https://p.example/1"], ("media: in part not understood",)),
+        ({"kind": "poll"}, [], ("media: not understood",)),
+        (1004, [], ("media: not understood",)),
+        ("C:/x", [], ("media: not understood",)),
+        (None, [], ()),
+    ],
+)
+def test_files_are_media_and_what_is_not_understood_is_said(media: object, read: list[str], notes: tuple[str, ...]) -> None:
+    found = post_of(media=media)
+    assert ([one.url for one in found.media], found.notes) == (read, notes)
+
+
+def test_the_import_names_rows_counts_accounts_without_case_and_says_what_is_kept_out() -> None:
+    rows = [post_of(media=media, username=name) for media, name in (("odd", "Shop"), ("a.png", "shop"))]
+    report = Report()
+    report.add([row.model_copy(update={"number": 7 + place}) for place, row in enumerate(rows)])
+    lines = report.lines()
+    assert lines[0].endswith("; 1 account")
+    assert lines[1:3] == [
+        f"  {1:>9}  media: not understood (row 7)",
+        f"  {1:>9}  accounts in several spellings of upper and lower case, each counted as one (Shop)",
+    ]
+    assert any("kept out: none (it takes 10 accounts" in line for line in lines)
 
 
 def test_an_account_whose_posts_all_had_the_same_likes_has_no_low_ones() -> None:

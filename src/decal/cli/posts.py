@@ -100,7 +100,8 @@ def build(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
 def learn(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> None:  # noqa: B006
     """Learn what the audience likes, and say how surely.
 
-    Every figure stands beside the constant and the account's mean.
+    Needs 10 posts with a picture and likes, and 8 accounts of 5 each before it claims anything. Every figure stands beside the
+    constant and the account's mean.
     """
     from decal import workflow
 
@@ -137,7 +138,7 @@ def observe(
 ) -> None:
     """Take in the likes of published variants.
 
-    Says how they agree with what was expected.
+    Says how they agree with what was expected, over all that was observed so far. What ranks candidates is not changed by them.
     """
     from decal import workflow
 

@@ -2,19 +2,22 @@
 
     [Photo(previewUrl='https://...', fullUrl='https://...'), Video(thumbnailUrl='https://...', variants=[VideoVariant(...)], ...)]
 
-A small reader knows names, brackets, strings and numbers, and nothing else. Plain addresses, and lists of them, are taken as photos.
+A small reader knows names, brackets, strings and numbers, and nothing else. Plain addresses and file names, and lists of them, are taken
+as photos. What is not understood is an error that holds what was, so nothing goes missing without a word.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from decal.pictures import SUFFIXES
 from decal.records import PostMedia
 
 Kind = Literal["photo", "video", "gif"]
 KINDS: dict[str, Kind] = {"Photo": "photo", "Video": "video", "Gif": "gif"}
 # The picture of each, best first; of films it is the still.
 ADDRESSES = {"photo": ("fullUrl", "url", "previewUrl"), "video": ("thumbnailUrl", "previewUrl"), "gif": ("thumbnailUrl", "previewUrl")}
+CONSTANTS = ("None", "True", "False", "nan", "null")
 MAX_CHARACTERS, MAX_DEPTH, MAX_MEDIA, MAX_ADDRESS = 100_000, 8, 20, 2048
 
 TOKEN = re.compile(
@@ -30,7 +33,11 @@ ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re
 
 
 class NotMedia(ValueError):
-    """The text is no media column."""
+    """The text is no media column, or not all of it. found: what hangs on the post besides."""
+
+    def __init__(self, why: str, found: tuple[PostMedia, ...] = ()) -> None:
+        super().__init__(why)
+        self.found = found
 
 
 @dataclass(frozen=True)
@@ -54,23 +61,41 @@ def read(text: str) -> tuple[PostMedia, ...]:
         return tuple(PostMedia(kind="photo", url=_address(part)) for part in re.split(r"[\s,;|]+(?=https?://)", text)[:MAX_MEDIA])
     if len(text) > MAX_CHARACTERS:
         raise NotMedia("too long")
+    parts = [part.strip() for part in re.split(r"[,;|]", text)]
+    if text[0] not in "[(" and all(map(_is_file, parts)):
+        return _all(parts)
     value = _Reader(text).whole()
     entries = list(value.values.values()) if isinstance(value, _Call) and not value.name else [value]
-    return tuple(one for entry in entries[:MAX_MEDIA] if (one := _media(entry)) is not None)
+    return _all(entries)
 
 
 def read_json(value: object) -> tuple[PostMedia, ...]:
     """What hangs on a post where the column holds JSON: addresses, or objects with `url` and perhaps `type`."""
     entries = value if isinstance(value, list) else [value]
-    found = []
-    for entry in entries[:MAX_MEDIA]:
+    known: list[object] = []
+    for entry in entries:
         if isinstance(entry, dict):
             kind = KINDS.get(str(entry.get("type", "photo")).capitalize(), "photo")
             names = (*ADDRESSES[kind], "media_url_https", "media_url", "preview_image_url")
             entry = _Call(kind.capitalize(), {"fullUrl": url, "thumbnailUrl": url} if (url := _first(entry, names)) else {})
-        if (one := _media(entry)) is not None:
-            found.append(one)
-    return tuple(found)
+        known.append(entry)
+    return _all(known)
+
+
+def _all(entries: list[object] | list[str]) -> tuple[PostMedia, ...]:
+    """Every entry but empty ones. Raises NotMedia, which holds the others, where one is none or there are too many."""
+    read = [_media(entry) for entry in entries[:MAX_MEDIA] if entry is not None and entry != ""]
+    found = tuple(one for one in read if one is not None)
+    if len(found) < len(read):
+        raise NotMedia("an entry is no picture", found)
+    if len(entries) > MAX_MEDIA:
+        raise NotMedia(f"more than {MAX_MEDIA}", found)
+    return found
+
+
+def _is_file(text: str) -> bool:
+    """Whether it names a picture in a folder; only the last part of a path is looked for, and only among the pictures given."""
+    return bool(re.search(r"[^\s/\\]", text)) and text.lower().endswith(tuple(SUFFIXES)) and not re.match(r"\w+:", text)
 
 
 def _first(entry: dict[str, object], names: tuple[str, ...]) -> str:
@@ -79,7 +104,7 @@ def _first(entry: dict[str, object], names: tuple[str, ...]) -> str:
 
 def _media(entry: object) -> PostMedia | None:
     if isinstance(entry, str):
-        return PostMedia(kind="photo", url=_address(entry)) if re.match(r"https?://", entry) else None
+        return PostMedia(kind="photo", url=_address(entry)) if re.match(r"https?://", entry) or _is_file(entry) else None
     if not isinstance(entry, _Call) or entry.name not in KINDS:
         return None
     kind = KINDS[entry.name]
@@ -136,6 +161,8 @@ class _Reader:
             return ESCAPE.sub(_unescape, word[1:-1])
         if kind == "name" and self._kind == "mark" and self._word == "(":
             return self._several(word, ")", depth)
+        if kind == "name" and word not in CONSTANTS:
+            raise NotMedia(f"{word[:20]!r} is no value")
         return None if kind == "name" else word
 
     def _several(self, name: str, end: str, depth: int) -> _Call:

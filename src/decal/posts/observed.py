@@ -45,7 +45,7 @@ def score(variants: Sequence[PostVariant], likes: Mapping[str, int]) -> Observed
     groups: dict[tuple[str, str], list[PostVariant]] = {}
     for one in variants:
         if one.variant in likes:
-            groups.setdefault((one.account, one.post), []).append(one)
+            groups.setdefault((one.account.casefold(), one.post), []).append(one)
     rows = []
     for group in groups.values():
         gained = {one.variant: float(np.log1p(likes[one.variant])) for one in group}

@@ -180,7 +180,10 @@ def _media(value: object, notes: list[str]) -> tuple[PostMedia, ...]:
             return media_column.read(value)
         if isinstance(value, list | dict):
             return media_column.read_json(value)
-    except media_column.NotMedia:
+    except media_column.NotMedia as problem:
+        notes.append("media: in part not understood" if problem.found else "media: not understood")
+        return problem.found
+    if value is not None and value == value:
         notes.append("media: not understood")
     return ()
 

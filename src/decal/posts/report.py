@@ -7,11 +7,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from decal.posts.sides import MIN_ACCOUNTS, MIN_POSTS
 from decal.records import Post, PostPlace
 from decal.wording import counted, printable
 
 # How many of each are told; the file has all.
 TOLD = 8
+# So many rows are named for each thing that is odd.
+NAMED = 3
+KEPT_OUT = {"unseen account": "of whole accounts", "unseen time": "of the latest days", "apart": "that nearly repeat one of these"}
+LANGUAGES = {
+    "en": "English", "es": "Spanish", "fr": "French", "de": "German", "pt": "Portuguese", "it": "Italian", "nl": "Dutch",
+    "id": "Indonesian", "tl": "Tagalog", "tr": "Turkish", "pl": "Polish", "sv": "Swedish", "ja": "Japanese", "ko": "Korean",
+    "zh": "Chinese", "ar": "Arabic", "he": "Hebrew", "ru": "Russian", "uk": "Ukrainian", "el": "Greek", "hi": "Hindi", "ta": "Tamil",
+    "th": "Thai", "und": "not clear",
+}  # fmt: skip
 
 
 @dataclass
@@ -30,19 +40,28 @@ class Report:
     repeats: int = 0
     repeated_ids: int = 0
     _ids: set[int] = field(default_factory=set)
+    _rows: dict[str, list[int]] = field(default_factory=dict)
+    _spellings: dict[str, str] = field(default_factory=dict)
+    _several: set[str] = field(default_factory=set)
 
     def add(self, posts: Iterable[Post]) -> None:
         """More posts."""
         for post in posts:
             self.rows += 1
             self.statuses[post.status] += 1
-            self.notes.update(note if len(note) < 60 else note[:60] for note in post.notes)
+            for note in {note[:60] for note in post.notes}:
+                self.notes[note] += 1
+                if self.notes[note] <= NAMED:
+                    self._rows.setdefault(note, []).append(post.number)
             if post.status == "faulty":
                 continue
             known = hash(post.id)
             self.repeated_ids += known in self._ids
             self._ids.add(known)
-            self.accounts[post.account] += 1
+            account = post.account.casefold()
+            self.accounts[account] += 1
+            if self._spellings.setdefault(account, post.account) != post.account:
+                self._several.add(account)
             if post.status == "kept":
                 self.languages[post.language] += 1
             self.media[post.media[0].kind if post.media else "none"] += 1
@@ -61,11 +80,19 @@ class Report:
             f"{counted(self.rows, 'row')} read: {self.statuses['kept']:,} kept, {self.statuses['empty']:,} that say nothing, "
             f"{self.statuses['faulty']:,} faulty; {counted(len(self.accounts), 'account')}"
         ]
-        lines += [f"  {count:>9,}  {printable(note)}" for note, count in self.notes.most_common(TOLD)]
+        lines += [f"  {count:>9,}  {printable(note)} ({self._named(note)})" for note, count in self.notes.most_common(TOLD)]
+        if len(self.notes) > TOLD:
+            lines.append(f"  {'':>9}  and {len(self.notes) - TOLD} more kinds of notes, in posts/report.json")
+        if self._several:
+            told = ", ".join(printable(self._spellings[account]) for account in sorted(self._several)[:NAMED])
+            lines.append(f"  {len(self._several):>9,}  accounts in several spellings of upper and lower case, each counted as one ({told})")
         lines.append(f"  {self.repeats:>9,}  nearly repeat an earlier post; {self.repeated_ids:,} have the id of another")
-        lines.append(f"  languages  {_listed(self.languages)}")
+        languages = Counter({LANGUAGES.get(name, name): count for name, count in self.languages.items()})
+        lines.append(f"  languages  {_listed(languages)} (guessed from letters and common short words)")
         lines.append(f"  media      {_listed(self.media)}")
-        lines.append(f"  sides      {_listed(self.sides)}")
+        kept_out = [f"{self.sides[side]:,} {what}" for side, what in KEPT_OUT.items() if self.sides[side]]
+        told = ", ".join(kept_out) or f"none (it takes {MIN_ACCOUNTS} accounts or {MIN_POSTS} posts with dates, and {MIN_POSTS} rows)"
+        lines.append(f"  training   {self.sides['train']:,} rows may be trained on; kept out: {told}")
         lines.append(f"  engagement within the account  {_listed(self.engagement)}")
         if self.doubtful:
             told = ", ".join(f"{printable(account)} as {printable(company)}" for (account, company), _ in self.doubtful.most_common(3))
@@ -74,6 +101,11 @@ class Report:
                 "             mend posts/companies-doubtful.csv, save it as posts/companies.csv, and import again"
             )
         return lines
+
+    def _named(self, note: str) -> str:
+        """The first rows with a note."""
+        rows = self._rows[note]
+        return f"row{'s' * (len(rows) > 1)} {', '.join(map(str, rows))}" + (", ..." if self.notes[note] > len(rows) else "")
 
     def doubtful_csv(self) -> str:
         """The accounts whose company is doubtful, to be mended and saved as `companies.csv`."""
@@ -88,6 +120,7 @@ class Report:
         counts = ("statuses", "notes", "languages", "media", "sides", "engagement")
         table: dict[str, object] = {name: dict(getattr(self, name).most_common()) for name in counts}
         table |= {"rows": self.rows, "accounts": len(self.accounts), "repeats": self.repeats, "repeated_ids": self.repeated_ids}
+        table["first_rows"] = self._rows
         table["doubtful_companies"] = sum(self.doubtful.values())
         return json.dumps(table, sort_keys=True, ensure_ascii=False, indent=1)
 

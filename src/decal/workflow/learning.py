@@ -8,7 +8,7 @@ from decal import project
 from decal.errors import DataError
 from decal.events import Event, Stop, Told, stop_if
 from decal.posts.audience import Audience
-from decal.posts.engagement import SPLITS, Learnt, Ranker, learn
+from decal.posts.engagement import MIN_ACCOUNTS, MIN_POSTS, SPLITS, Learnt, Ranker, learn
 from decal.posts.shards import Stage
 from decal.project import Project
 from decal.records import EngagementFigure, EngagementReport, Post, PostPicture, PostPlace, Side
@@ -56,7 +56,8 @@ def learn_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     learnt = learn(Audience.of(liked.posts, liked.sides, looks), viewer.id, wanted)
     if learnt is None:
         raise DataError(
-            f"{at.folder} has too few posts with a picture and likes that may be trained on.\n"
+            f"{at.folder} has {liked.sides.count('train')} posts with a picture and likes that may be trained on, and it takes "
+            f"{2 * MIN_POSTS} to learn from, {MIN_ACCOUNTS} accounts of {MIN_POSTS} each to claim anything.\n"
             "Import more posts, or get their pictures with  decal posts media"
         )
     _write(at, learnt)

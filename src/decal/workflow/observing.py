@@ -39,6 +39,7 @@ def observe_posts(at: Project, table: Path) -> Iterator[Event]:
     new = sum(before.get(name) != count for name, count in likes.items())
     yield Told(f"{counted(new, 'figure')} new, {unknown} of unknown variants, {faulty} without a whole number of likes")
     yield from (Told(line) for line in observed.score(list(known.values()), likes).lines())
+    yield Told("shown by  decal posts report  too; what ranks candidates learns from tables of posts alone (decal posts import, learn)")
 
 
 def variants_of(at: Project) -> list[PostVariant]:

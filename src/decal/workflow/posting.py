@@ -24,7 +24,7 @@ from decal.wording import counted
 logger = logging.getLogger(__name__)
 
 # Raised whenever a row would be read otherwise than before.
-READING = 1
+READING = 2
 # Raised whenever a post would be placed otherwise than before.
 PLACING = 2
 
