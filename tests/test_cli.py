@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 from typed import Call
 
-from decal import project
+from decal import project, workflow
 from decal.overview import Overview
 from decal.presets import BASES
+from decal.project import Project
 from decal.records import Finding, Generation, Record
 
 QUICK = """
@@ -46,6 +47,24 @@ def made(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> Path:
     with (folder / "decal.toml").open("a", encoding="utf-8") as file:
         file.write(QUICK)
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained_once(tiny: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same project with its six steps trained."""
+    at = Project(tmp_path_factory.mktemp("trained") / "project")
+    workflow.new(at.folder, workflow.Order(shapes, "zorb", str(tiny), "stickers"))
+    with at.settings.open("a", encoding="utf-8") as file:
+        file.write(QUICK)
+    for _ in workflow.train(at, workflow.settings_of(at, []), workflow.Choice(), lambda: False):
+        pass
+    return at.folder
+
+
+@pytest.fixture
+def trained(trained_once: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(trained_once, tmp_path / "trained")
 
 
 def generations(folder: Path) -> list[Generation]:
@@ -148,32 +167,29 @@ def test_a_picture_that_was_taken_out_is_told_and_the_others_are_trained_on(call
     assert len(project.read(made / "runs" / "run-01" / "dataset.jsonl", Record)) == 15
 
 
-def test_a_changed_setting_is_named_and_needs_consent(call: Call, made: Path) -> None:
-    assert call("train", made)[0] == 0
-    code, _, err = call("train", made, "--set", "train.learning_rate=0.5", "--set", "train.steps=8")
+def test_a_changed_setting_is_named_and_needs_consent(call: Call, trained: Path) -> None:
+    code, _, err = call("train", trained, "--set", "train.learning_rate=0.5", "--set", "train.steps=8")
     assert code == 2
     assert "train.steps: 6 -> 8" in err
     assert "train.learning_rate: 0.0001 -> 0.5" in err
-    assert call("train", made, "--set", "train.steps=8", "--accept-changes")[0] == 0
-    steps = project.read_steps(made / "runs" / "run-01" / "steps.jsonl")
+    assert call("train", trained, "--set", "train.steps=8", "--accept-changes")[0] == 0
+    steps = project.read_steps(trained / "runs" / "run-01" / "steps.jsonl")
     assert [(step.step, step.attempt) for step in steps] == [(step, 1) for step in range(7)] + [(7, 2), (8, 2)]
 
 
 @pytest.mark.parametrize("change", ["train.rank=4", 'train.targets="all"', 'base.model="mini"'])
-def test_what_the_weights_are_made_of_cannot_change_even_with_consent(change: str, call: Call, made: Path) -> None:
-    assert call("train", made)[0] == 0
-    before = (made / "runs" / "run-01" / "run.json").read_text()
-    code, _, err = call("train", made, "--set", change, "--accept-changes")
-    assert (code, (made / "runs" / "run-01" / "run.json").read_text()) == (2, before)
+def test_what_the_weights_are_made_of_cannot_change_even_with_consent(change: str, call: Call, trained: Path) -> None:
+    before = (trained / "runs" / "run-01" / "run.json").read_text()
+    code, _, err = call("train", trained, "--set", change, "--accept-changes")
+    assert (code, (trained / "runs" / "run-01" / "run.json").read_text()) == (2, before)
     assert "cannot go on with another base, recipe, rank, kind or targets" in err
 
 
-def test_a_damaged_last_checkpoint_is_trained_again_to_the_same_bytes(call: Call, made: Path) -> None:
-    assert call("train", made)[0] == 0
-    path = made / "runs" / "run-01" / "checkpoints" / "step-000006" / "pytorch_lora_weights.safetensors"
+def test_a_damaged_last_checkpoint_is_trained_again_to_the_same_bytes(call: Call, trained: Path) -> None:
+    path = trained / "runs" / "run-01" / "checkpoints" / "step-000006" / "pytorch_lora_weights.safetensors"
     before = project.sha256(path)
     path.write_bytes(b"")
-    assert call("train", made)[0] == 0
+    assert call("train", trained)[0] == 0
     assert project.sha256(path) == before
 
 
@@ -231,15 +247,14 @@ def test_an_unknown_tracker_is_told_before_anything_is_begun(call: Call, made: P
     assert not (made / "runs" / "run-01" / "run.json").exists()
 
 
-def test_validation_pictures_that_a_kill_left_out_are_drawn_when_it_goes_on(call: Call, made: Path) -> None:
-    assert call("train", made)[0] == 0
-    run = made / "runs" / "run-01"
+def test_validation_pictures_that_a_kill_left_out_are_drawn_when_it_goes_on(call: Call, trained: Path) -> None:
+    run = trained / "runs" / "run-01"
     for line in project.read(run / "validation.jsonl", Generation)[2:]:
         (run / line.file).unlink()
-    assert call("train", made, "--set", "train.steps=8", "--accept-changes")[0] == 0
+    assert call("train", trained, "--set", "train.steps=8", "--accept-changes")[0] == 0
     whole = [line for line in project.read(run / "validation.jsonl", Generation) if (run / line.file).exists()]
     assert {(line.cell.checkpoint, line.cell.prompt) for line in whole} == {
-        (step, prompt) for step in (2, 4, 6, 8) for prompt in (made / "compare_prompts.txt").read_text().splitlines()[:2]
+        (step, prompt) for step in (2, 4, 6, 8) for prompt in (trained / "compare_prompts.txt").read_text().splitlines()[:2]
     }
 
 
@@ -252,91 +267,84 @@ def test_tensorboard_gets_the_losses(call: Call, made: Path) -> None:
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_changed_picture_is_named(call: Call, made: Path) -> None:
-    assert call("train", made)[0] == 0
-    Image.new("RGB", (70, 90), "purple").save(made / "dataset" / "red-ring.png")
-    code, _, err = call("train", made)
+def test_a_changed_picture_is_named(call: Call, trained: Path) -> None:
+    Image.new("RGB", (70, 90), "purple").save(trained / "dataset" / "red-ring.png")
+    code, _, err = call("train", trained)
     assert code == 2
     assert "1 changed (red-ring.png)" in err
 
 
-def test_a_complete_run_is_told_without_decoding_or_encoding_a_picture(call: Call, made: Path) -> None:
-    assert call("train", made)[0] == 0
-    shutil.rmtree(made / "cache")
-    (made / "findings.jsonl").unlink()
-    code, out, _ = call("train", made)
+def test_a_complete_run_is_told_without_decoding_or_encoding_a_picture(call: Call, trained: Path) -> None:
+    shutil.rmtree(trained / "cache")
+    (trained / "findings.jsonl").unlink()
+    code, out, _ = call("train", trained)
     assert (code, out.splitlines()[0]) == (
         0,
         "run-01 is complete: settings and pictures are as they were. Nothing to train; --new-run begins another.",
     )
-    assert not (made / "findings.jsonl").exists()  # which every look at the pictures writes
-    assert not (made / "cache").exists()
+    assert not (trained / "findings.jsonl").exists()  # which every look at the pictures writes
+    assert not (trained / "cache").exists()
 
 
-def test_a_new_run_stands_beside_the_old(call: Call, made: Path) -> None:
-    assert [call("train", made)[0], call("train", made, "--new-run", "--set", "train.seed=1")[0]] == [0, 0]
-    assert sorted(path.name for path in (made / "runs").iterdir() if path.is_dir()) == ["run-01", "run-02"]
+def test_a_new_run_stands_beside_the_old(call: Call, trained: Path) -> None:
+    assert call("train", trained, "--new-run", "--set", "train.seed=1")[0] == 0
+    assert sorted(path.name for path in (trained / "runs").iterdir() if path.is_dir()) == ["run-01", "run-02"]
 
 
-def test_a_deleted_picture_is_drawn_again_and_no_other(call: Call, made: Path) -> None:
-    assert [call("train", made)[0], call("compare", made)[0]] == [0, 0]
-    first = generations(made)[0]
-    path = made / "runs" / "run-01" / first.file
+def test_a_deleted_picture_is_drawn_again_and_no_other(call: Call, trained: Path) -> None:
+    assert call("compare", trained)[0] == 0
+    first = generations(trained)[0]
+    path = trained / "runs" / "run-01" / first.file
     before = np.asarray(Image.open(path), dtype=int)
     path.unlink()
-    assert call("compare", made)[0] == 0
-    again = generations(made)
+    assert call("compare", trained)[0] == 0
+    again = generations(trained)
     assert (again[-1].fingerprint, again[-1].file) == (first.fingerprint, first.file)
     # Alone in its batch now, so the last digits of the floats may differ: one level of 255 where rounding tips over.
     assert np.abs(np.asarray(Image.open(path), dtype=int) - before).max() <= 1
 
 
-def test_a_damaged_checkpoint_is_named_and_left_out_of_the_sheet(call: Call, made: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert call("train", made)[0] == 0
-    path = made / "runs" / "run-01" / "checkpoints" / "step-000004" / "pytorch_lora_weights.safetensors"
+def test_a_damaged_checkpoint_is_named_and_left_out_of_the_sheet(call: Call, trained: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = trained / "runs" / "run-01" / "checkpoints" / "step-000004" / "pytorch_lora_weights.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
-    assert call("compare", made)[0] == 0
+    assert call("compare", trained)[0] == 0
     assert "step-000004/pytorch_lora_weights.safetensors is missing or damaged; step 4 is left out" in caplog.text
-    assert {line.cell.checkpoint for line in generations(made)} == {0, 2, 6}
+    assert {line.cell.checkpoint for line in generations(trained)} == {0, 2, 6}
 
 
-def test_a_prompt_that_was_trained_on_is_refused(call: Call, made: Path) -> None:
-    assert call("train", made)[0] == 0
-    (made / "prompts.txt").write_text("zorb style sticker of a red circle\n")
-    code, _, err = call("grid", made)
+def test_a_prompt_that_was_trained_on_is_refused(call: Call, trained: Path) -> None:
+    (trained / "prompts.txt").write_text("zorb style sticker of a red circle\n")
+    code, _, err = call("grid", trained)
     assert code == 3
     assert "1 of 1 prompt not new" in err
 
 
-def test_draw_writes_one_picture_a_seed_and_image_to_image_keeps_the_shape(call: Call, made: Path, tmp_path: Path) -> None:
-    assert call("train", made)[0] == 0
-    assert call("draw", "a zorb sticker of a boat", made, "--count", "2", "--seed", "5")[0] == 0
+def test_draw_writes_one_picture_a_seed_and_image_to_image_keeps_the_shape(call: Call, trained: Path, tmp_path: Path) -> None:
+    assert call("draw", "a zorb sticker of a boat", trained, "--count", "2", "--seed", "5")[0] == 0
     Image.new("RGBA", (300, 200), "red").save(tmp_path / "start.png")
-    assert call("draw", "a zorb sticker of a boat", made, "--image", tmp_path / "start.png", "--strength", "0.5")[0] == 0
-    drawn = generations(made)
+    assert call("draw", "a zorb sticker of a boat", trained, "--image", tmp_path / "start.png", "--strength", "0.5")[0] == 0
+    drawn = generations(trained)
     assert [line.cell.seed for line in drawn] == [5, 6, 0]
-    assert Image.open(made / "runs" / "run-01" / drawn[2].file).size == (64, 40)
+    assert Image.open(trained / "runs" / "run-01" / drawn[2].file).size == (64, 40)
 
 
 def test_a_prompt_without_the_keyword_is_drawn_with_a_warning_and_an_empty_one_is_refused(
-    call: Call, made: Path, caplog: pytest.LogCaptureFixture
+    call: Call, trained: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert call("train", made)[0] == 0
     warned = []
     for words in (["a boat"], ["a boat", "--checkpoint", "0"], ["a boat", "--lora-strength", "0"], ["a Zorb boat"]):
         caplog.clear()
-        assert call("draw", words[0], made, *words[1:])[0] == 0
+        assert call("draw", words[0], trained, *words[1:])[0] == 0
         warned.append("lacks the keyword zorb" in caplog.text)
     assert warned == [True, False, False, False]
-    code, _, err = call("draw", "  ", made)
+    code, _, err = call("draw", "  ", trained)
     assert code == 2
     assert "The prompt is empty" in err
 
 
-def test_too_little_strength_for_one_step_is_refused(call: Call, made: Path, tmp_path: Path) -> None:
-    assert call("train", made)[0] == 0
+def test_too_little_strength_for_one_step_is_refused(call: Call, trained: Path, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "start.png")
-    code, _, err = call("draw", "a boat", made, "--image", tmp_path / "start.png", "--strength", "0.2")
+    code, _, err = call("draw", "a boat", trained, "--image", tmp_path / "start.png", "--strength", "0.2")
     assert code == 2
     assert "less than one" in err
 
@@ -377,12 +385,11 @@ def test_a_gpu_that_is_not_there_is_said(call: Call, made: Path) -> None:
     assert 'train.device is "cuda"' in err
 
 
-def test_show_says_what_is_there_and_what_comes_next(call: Call, made: Path) -> None:
+def test_show_says_what_is_there_and_what_comes_next(call: Call, made: Path, trained: Path) -> None:
     assert call("show", made)[1].splitlines()[-1] == f"next: decal check {made}"
-    assert call("train", made)[0] == 0
-    out = call("show", made)[1]
+    out = call("show", trained)[1]
     assert "6 of 6 steps, 3 checkpoints" in out
-    assert out.splitlines()[-1] == f"next: decal compare {made}"
+    assert out.splitlines()[-1] == f"next: decal compare {trained}"
 
 
 def test_show_and_presets_give_their_records(call: Call, made: Path) -> None:
@@ -396,31 +403,30 @@ def test_show_and_presets_give_their_records(call: Call, made: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_at_a_step_and_the_rest_ends_in_the_same_bytes(number: signal.Signals, call: Call, made: Path) -> None:
-    longer = ["--set", "train.steps=400", "--set", "train.checkpoint_every=400", "--set", "train.validation_prompts=[]"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "decal", "train", str(made), "--json", *longer], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if '"step": 10}' in line:
-            process.send_signal(number)
-            break
-    process.communicate()
-    assert process.returncode == 128 + number
-    assert (made / "runs" / "run-01" / "stopped" / "state.safetensors").exists()
+def test_either_signal_stops_at_a_step_and_the_rest_ends_in_the_same_bytes(call: Call, made: Path) -> None:
+    longer = ["--set", "train.steps=60", "--set", "train.checkpoint_every=60", "--set", "train.validation_prompts=[]"]
+    command = [sys.executable, "-m", "decal", "train", str(made), "--json", *longer]
+    for number, step in ((signal.SIGINT, 10), (signal.SIGTERM, 30)):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+        assert process.stdout is not None
+        for line in process.stdout:
+            if f'"step": {step}}}' in line:
+                process.send_signal(number)
+                break
+        process.communicate()
+        assert process.returncode == 128 + number
+        assert (made / "runs" / "run-01" / "stopped" / "state.safetensors").exists()
     assert [call("train", made, *longer)[0], call("train", made, "--new-run", *longer)[0]] == [0, 0]
     hashes = {json.loads((made / "runs" / name / "checkpoints.jsonl").read_text())["sha256"] for name in ("run-01", "run-02")}
     assert len(hashes) == 1
 
 
 @pytest.mark.slow
-def test_killed_trainings_resume_to_the_same_bytes() -> None:
-    command = [sys.executable, str(Path(__file__).parents[1] / "benchmarks" / "kills" / "run.py"), "--kills", "4", "--inside", "2"]
+def test_killed_trainings_resume_to_the_same_bytes(tiny: Path) -> None:
+    script = Path(__file__).parents[1] / "benchmarks" / "kills" / "run.py"
+    command = [sys.executable, str(script), "--kills", "3", "--inside", "1", "--steps", "8", "--base", str(tiny)]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "4 of 4 resumed to the same weights and state" in told.stdout, told.stdout + told.stderr
+    assert "3 of 3 resumed to the same weights and state" in told.stdout, told.stdout + told.stderr
 
 
 def test_a_project_says_where_it_comes_from_and_its_data_set_goes_out_and_comes_back(call: Call, made: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Kill a training with SIGKILL at seeded random instants, resume it, and compare the bytes of the weights.
 
     python benchmarks/kills/run.py                          100 kills, at least 30 of them inside a save
-    python benchmarks/kills/run.py --kills 4 --inside 2     the short form that the tests run
+    python benchmarks/kills/run.py --kills 3 --inside 1 --steps 8 --base FOLDER     the short form that the tests run
 
 Each kill: a copy of one project is trained by `decal`'s own workflow in a child process, which is killed; another child resumes it. Its
 last checkpoint must have the hash that it has in the training that nobody killed, and so must the state beside it. A kill counts as inside
@@ -26,16 +26,26 @@ from decal import runs, workflow
 from decal.project import STAGING_PREFIX, Project
 from decal.settings import parse
 
-SETTINGS = {
-    "caption": {"keyword": workflow.SAMPLE_KEYWORD},
-    "data": {"holdout_share": 0.0},
-    "train": {"steps": 24, "checkpoint_every": 4, "batch": 1, "rank": 8, "targets": "all", "trackers": [], "validation_prompts": []},
-}
+SAVE_EVERY = 4
 
 
-def train(folder: Path) -> None:
-    """Train the project in this process to its end."""
-    for _ in workflow.train(Project(folder), parse(SETTINGS), workflow.Choice(), lambda: False):
+def train(folder: Path, base: str, steps: int) -> None:
+    """Train the project on a base in this process to its end."""
+    settings = {
+        "base": {"model": base},
+        "caption": {"keyword": workflow.SAMPLE_KEYWORD},
+        "data": {"holdout_share": 0.0},
+        "train": {
+            "steps": steps,
+            "checkpoint_every": SAVE_EVERY,
+            "batch": 1,
+            "rank": 8,
+            "targets": "all",
+            "trackers": [],
+            "validation_prompts": [],
+        },
+    }
+    for _ in workflow.train(Project(folder), parse(settings), workflow.Choice(), lambda: False):
         pass
 
 
@@ -57,10 +67,10 @@ def finish(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def last_hashes(folder: Path) -> tuple[str, str]:
+def last_hashes(folder: Path, steps: int) -> tuple[str, str]:
     """sha256 of the last checkpoint's portable file and of its state."""
     last = runs.checkpoints(Project(folder).runs()[-1])[-1]
-    assert last.step == 24, f"the training ended at step {last.step}"
+    assert last.step == steps, f"the training ended at step {last.step}"
     return last.sha256, last.state_sha256
 
 
@@ -75,6 +85,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--inside", type=int, default=30, help="kills that must hit a save")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=24, help=f"of a training, which saves every {SAVE_EVERY}")
+    parser.add_argument("--base", default="mini")
     arguments = parser.parse_args()
     import decal.bases.sd
     import decal.train  # noqa: F401
@@ -88,11 +100,11 @@ def main() -> None:
             shutil.rmtree(whole, ignore_errors=True)
             shutil.copytree(root / "blank", whole)
             begun = time.perf_counter()
-            pid = in_child(lambda: train(whole))
+            pid = in_child(lambda: train(whole, arguments.base, arguments.steps))
             saving.append(time_saving(whole, pid))
             seconds.append(time.perf_counter() - begun)
             shutil.copytree(whole / "cache", root / "blank" / "cache", dirs_exist_ok=True)
-        wanted = last_hashes(whole)
+        wanted = last_hashes(whole, arguments.steps)
         print(f"whole training {seconds[-1]:.2f} s, {saving[-1] * 1000:.0f} ms a save, weights {wanted[0][:16]}", flush=True)
         outside = inside = same = 0
         while outside + inside < arguments.kills:
@@ -100,12 +112,14 @@ def main() -> None:
             cut = root / "cut"
             shutil.rmtree(cut, ignore_errors=True)
             shutil.copytree(root / "blank", cut)
-            pid = in_child(lambda cut=cut: train(cut))  # type: ignore[misc]
-            was_inside = kill(pid, cut, chance, seconds[-1], saving[-1] if aims_inside else None)
+            pid = in_child(lambda cut=cut: train(cut, arguments.base, arguments.steps))  # type: ignore[misc]
+            skipped = chance.randrange(arguments.steps // SAVE_EVERY - 1) if aims_inside else None
+            was_inside = kill(pid, cut, chance.uniform(0.0, saving[-1] if aims_inside else seconds[-1]), skipped)
             if finish(pid) != -signal.SIGKILL or (aims_inside and not was_inside):
                 continue
             inside, outside = inside + was_inside, outside + (not was_inside)
-            is_same = finish(in_child(lambda cut=cut: train(cut))) == 0 and last_hashes(cut) == wanted  # type: ignore[misc]
+            status = finish(in_child(lambda cut=cut: train(cut, arguments.base, arguments.steps)))  # type: ignore[misc]
+            is_same = status == 0 and last_hashes(cut, arguments.steps) == wanted
             same += is_same
             if not is_same:
                 print(f"kill {outside + inside}: the weights differ", flush=True)
@@ -125,26 +139,22 @@ def time_saving(folder: Path, pid: int) -> float:
         elif since and not now:
             times.append(time.perf_counter() - since)
             since = 0.0
-        time.sleep(0.0002)
+        time.sleep(0.001)
     return sorted(times)[len(times) // 2]
 
 
-def kill(pid: int, folder: Path, chance: random.Random, seconds: float, saving: float | None) -> bool:
-    """Kill a child at a random instant of its training, or of one of its saves; whether a save was cut."""
-    if saving is None:
-        time.sleep(chance.uniform(0.0, seconds))
-    else:
-        saves_to_skip, was_saving = chance.randrange(5), False
-        deadline = time.monotonic() + 4 * seconds
-        while time.monotonic() < deadline:
-            now = is_saving(folder)
-            if now and not was_saving:
-                if saves_to_skip == 0:
-                    time.sleep(chance.uniform(0.0, saving))
-                    break
-                saves_to_skip -= 1
-            was_saving = now
-            time.sleep(0.0002)
+def kill(pid: int, folder: Path, seconds: float, saves_to_skip: int | None) -> bool:
+    """Kill a child so many seconds after its start, or after the start of the save behind those to skip; whether a save was cut."""
+    was_saving = False
+    while saves_to_skip is not None and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        now = is_saving(folder)
+        if now and not was_saving:
+            if saves_to_skip == 0:
+                break
+            saves_to_skip -= 1
+        was_saving = now
+        time.sleep(0.001)
+    time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     return is_saving(folder)
