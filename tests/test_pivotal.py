@@ -16,10 +16,11 @@ from decal.bases import Base, load
 from decal.cache import Cache
 from decal.errors import AdapterError, SettingsError
 from decal.generate import generate
-from decal.project import Run
+from decal.project import Project, Run
 from decal.records import Cell, Checkpoint
 from decal.settings import Resolved, parse, resolve
 from decal.train import Task
+from decal.workflow.exchange import import_adapter
 
 TRAIN = {"steps": 4, "batch": 2, "checkpoint_every": 4, "rank": 2, "targets": "attention", "learning_rate": 1e-3, "pivotal": 2}
 
@@ -133,6 +134,15 @@ def test_a_lora_without_its_embeddings_is_refused_and_is_not_whole(taught: tuple
     (tmp_path / "run" / made.file).parent.mkdir(parents=True)
     (tmp_path / "run" / made.file).write_bytes(path.read_bytes())
     assert (runs.is_whole(task.run, made), runs.is_whole(Run(tmp_path / "run"), made)) == (True, False)
+
+
+def test_a_training_does_not_begin_with_a_lora_that_has_embeddings(
+    taught: tuple[Base, Task, Checkpoint], tiny: Path, tmp_path: Path
+) -> None:
+    _, task, made = taught
+    settings = parse({"base": {"model": str(tiny)}})
+    with pytest.raises(AdapterError, match="embeddings of its own for zorb"):
+        import_adapter(Project(tmp_path), settings, task.run.folder / made.file, without_text=True)
 
 
 def test_the_check_knows_what_keeps_a_keyword_from_being_learnt(shapes: Path) -> None:

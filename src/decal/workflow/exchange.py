@@ -108,7 +108,9 @@ def import_adapter(at: Project, settings: Settings, path: Path, *, without_text:
     built = outline(settings.base.model)
     adapter = adapters.read(path, built.parts)
     left_out = [place for place in adapter.layers if not place.startswith("unet.")] if without_text else []
-    adapter = adapters.Adapter({place: layer for place, layer in adapter.layers.items() if place not in left_out}, adapter.about)
+    adapter = adapters.Adapter(
+        {place: layer for place, layer in adapter.layers.items() if place not in left_out}, adapter.about, adapter.words
+    )
     if not adapter.layers:
         raise SettingsError(f"{path} changes the text encoder alone, so nothing of it would be left.\nName another file.")
     try:
