@@ -138,8 +138,9 @@ def _measured(found: Appraisal) -> Markup:
     told = (
         "Posts are of accounts or days that nothing was trained on. Fit: the share of the other posts' prompts whose pictures by the base "
         "are farther from a picture than those of its own prompt; chance is 50 %. High: expected above what nine of ten pictures of the "
-        "training posts are expected to get, within their account. Intervals are of 2,000 resamples of whole posts, by the same bootstrap "
-        f"as everywhere in Decal. {counted(len(found.differences), 'difference')} are shown; at 95 %, one in twenty is sure by luck."
+        "training posts are expected to get. Intervals are of 2,000 resamples of whole posts, by the same bootstrap as everywhere in "
+        "Decal; where all posts agree on 0 or 100 %, the exact bound for so many is taken. "
+        f"{counted(len(found.differences), 'difference')} are shown; at 95 %, one in twenty is sure by luck."
     )
     return element("p", told, class_="how")
 

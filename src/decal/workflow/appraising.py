@@ -31,7 +31,7 @@ from decal.workflow.observing import observed_of
 from decal.workflow.planning import exemplars_of, planner_of, rows_of
 
 # Raised whenever the same pictures would be judged otherwise.
-APPRAISING = 2
+APPRAISING = 3
 # Fewer posts say nothing, whatever is drawn for them.
 MIN_POSTS = 8
 SHOWN_POSTS = 8
@@ -215,7 +215,7 @@ def _shown(
         AppraisedPost(
             post=post.id,
             text=post.text,
-            prompt=plan.prompt,
+            prompt=plan.caption if "both" in found else plan.prompt,
             files={way: by[way, place, int(chosen[way][place]) + 1].relative_to(at.folder).as_posix() for way in found},
         )
         for place, (post, plan) in islice(enumerate(zip(posts, plans, strict=True)), SHOWN_POSTS)
