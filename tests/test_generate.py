@@ -1,4 +1,6 @@
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,22 +40,27 @@ def drawn(base: StableDiffusion, cells: list[Cell], adapter: Path, batch: int = 
     return {one.cell: one.pixels.astype(int) for one in finite(generate(base, cells, adapters={7: adapter}, images=images, batch=batch))}
 
 
+@cache
+def stock(folder: Path, kind: str, adapter: Path) -> Any:
+    import diffusers
+
+    pipeline = getattr(diffusers, kind).from_pretrained(folder, safety_checker=None)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.load_lora_weights(adapter)
+    return pipeline
+
+
 @pytest.mark.parametrize("sampler", ["ddim", "euler", "dpm++"])
 @pytest.mark.parametrize("strength", [None, 0.6])
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_a_picture_is_the_one_that_stock_diffusers_draws(
     sampler: str, strength: float | None, guidance: float, tiny: Path, adapter: Path
 ) -> None:
-    from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
-
     source = {} if strength is None else {"image_sha256": "picture", "image_strength": strength}
     cell = cell_of("a red cat", negative="blue", guidance=guidance, sampler=sampler, checkpoint=7, **source)
-    kind = StableDiffusionPipeline if strength is None else StableDiffusionImg2ImgPipeline
-    pipeline = kind.from_pretrained(tiny, safety_checker=None)
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = stock(tiny, "StableDiffusionPipeline" if strength is None else "StableDiffusionImg2ImgPipeline", adapter)
     base = base_of(tiny)
     pipeline.scheduler = base.scheduler(sampler)
-    pipeline.load_lora_weights(adapter)
     start = {} if strength is None else {"image": PICTURE, "strength": strength}
     wanted = pipeline(
         cell.prompt,

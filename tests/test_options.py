@@ -29,11 +29,13 @@ OPTIONS: dict[str, dict[str, object]] = {
     "wsd": {"schedule": "wsd", "final_rate": 0.1},
 }
 
+SHORT: dict[str, object] = {"steps": 6, "checkpoint_every": 3}
+
 
 @pytest.fixture(scope="module")
 def plain(tiny: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The hash of the weights that no option gives."""
-    _, checkpoints = run_all(*task_of(tmp_path_factory.mktemp("plain") / "run", shapes, resolved_of(tiny), model=tiny))
+    _, checkpoints = run_all(*task_of(tmp_path_factory.mktemp("plain") / "run", shapes, resolved_of(tiny, **SHORT), model=tiny))
     return checkpoints[-1].sha256
 
 
@@ -41,19 +43,18 @@ def plain(tiny: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def test_an_option_changes_the_weights_and_resumes_to_the_same_bytes(
     name: str, plain: str, tiny: Path, shapes: Path, tmp_path: Path
 ) -> None:
-    settings = resolved_of(tiny, **OPTIONS[name])
-    _, whole = run_all(*task_of(tmp_path / "whole", shapes, settings, model=tiny))
-    base, task = task_of(tmp_path / "cut", shapes, settings, model=tiny)
-    run_all(base, replace(task, stop=stop_before(8)))
-    saved = state.load(task.run.stop_state)
-    base, task = task_of(tmp_path / "cut", shapes, settings, model=tiny)
+    settings = resolved_of(tiny, **OPTIONS[name], **SHORT)
+    base, task = task_of(tmp_path / "whole", shapes, settings, model=tiny)
+    _, whole = run_all(base, task)
+    saved = state.load(task.run.checkpoint(3) / "state" / "state.safetensors")
+    base, task = task_of(tmp_path / "rest", shapes, settings, model=tiny)
     _, rest = run_all(base, replace(task, resume=saved, attempt=2))
     assert (rest[-1].sha256, rest[-1].state_sha256) == (whole[-1].sha256, whole[-1].state_sha256)
     assert whole[-1].sha256 != plain
 
 
 def test_gradient_checkpointing_changes_no_bit(plain: str, tiny: Path, shapes: Path, tmp_path: Path) -> None:
-    _, checkpoints = run_all(*task_of(tmp_path / "run", shapes, resolved_of(tiny, gradient_checkpointing=True), model=tiny))
+    _, checkpoints = run_all(*task_of(tmp_path / "run", shapes, resolved_of(tiny, gradient_checkpointing=True, **SHORT), model=tiny))
     assert checkpoints[-1].sha256 == plain
 
 

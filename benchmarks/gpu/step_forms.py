@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -23,14 +24,16 @@ class Training:
         model.add_adapter(LoraConfig(r=16, lora_alpha=16, target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
         self.model, self.given = model, given
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        # diffusers walks through all modules whenever it is asked for the device.
+        device = model.device
         for parameter, value in zip(self.parameters, begin(self.parameters), strict=True):
-            parameter.data = value.to(model.device)
+            parameter.data = value.to(device)
             parameter.grad = torch.zeros_like(parameter)
-        is_cuda = model.device.type == "cuda"
-        rate = torch.tensor(1e-4, device=model.device) if is_cuda else 1e-4
+        is_cuda = device.type == "cuda"
+        rate = torch.tensor(1e-4, device=device) if is_cuda else 1e-4
         self.optimizer = torch.optim.AdamW(self.parameters, lr=rate, fused=True, capturable=is_cuda)
-        self.signal = torch.linspace(0.999, 0.005, 1000, device=model.device)
-        self.loss = torch.zeros((), device=model.device)
+        self.signal = torch.linspace(0.999, 0.005, 1000, device=device)
+        self.loss = torch.zeros((), device=device)
 
     def step(self) -> None:
         """One step on what the inputs hold now; gradients stay in their places and are zeroed at the end."""
@@ -163,6 +166,7 @@ def timed(name: str, variant: str, *, batch: int, is_tiny: bool, device: torch.d
     return Timed(name, variant, batch, setup, whole / steps, host / steps, peak, flops(name, batch, is_tiny=is_tiny))
 
 
+@cache
 def flops(name: str, batch: int, *, is_tiny: bool) -> int:
     """Floating point operations of the eager step, counted on the meta device."""
     meta = torch.device("meta")
