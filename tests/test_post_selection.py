@@ -48,7 +48,7 @@ def test_without_a_taste_that_can_be_told_fit_orders_and_nothing_is_promised() -
 
 def test_what_could_not_be_looked_at_vetoes_nothing() -> None:
     (placed,) = Order(False).place([Seen(math.nan, math.nan, math.nan, math.nan, 0.3)])
-    assert (placed.standing, placed.reason) == ("best", "first of 1 that pass, by fit alone; fit not told")
+    assert (placed.standing, placed.reason) == ("best", "first drawn of 1 that pass: of so few prompts, none can be told to fit better")
 
 
 def test_fit_is_the_share_of_other_prompts_that_are_farther() -> None:
@@ -90,4 +90,10 @@ def test_observed_likes_are_held_against_the_order_within_a_post() -> None:
     assert (right.posts, right.variants, right.pairs, right.agreement) == (20, 60, 60, (1.0, 1.0, 1.0))
     wrong = score(variants, {one.variant: 100 * one.rank for one in variants})
     assert (wrong.agreement[0], wrong.lines()[2].endswith("surely worse")) == (0.0, True)
-    assert score(variants, {"post 1-1": 5}).lines()[1:] == ["  agreement: cannot be told yet", "  lead: cannot be told yet"]
+
+
+def test_few_posts_in_the_expected_order_are_no_proof() -> None:
+    variants = [variant(f"post {number}", rank) for number in range(7) for rank in (1, 2)]
+    found = score(variants, {one.variant: 100 - one.rank for one in variants})
+    assert (found.pairs, found.agreement, found.lead) == (7, (None, None, None), (None, None, None))
+    assert all("cannot be told yet, of fewer than 8 posts" in line for line in found.lines()[1:])

@@ -14,6 +14,8 @@ from decal.posts.engagement import RESAMPLES, interval
 from decal.records import PostVariant
 from decal.scores.statistic import Mean, Statistic, resampled
 
+LEAST_POSTS = 8
+"""Fewer posts agree too often by chance alone: two of two in a quarter of the cases, eight of eight in one of 256."""
 Interval = tuple[float | None, float | None, float | None]
 
 
@@ -32,7 +34,7 @@ class Observed:
         told = [f"{self.variants:,} variants of {self.posts:,} posts were observed, {self.pairs:,} pairs of one post"]
         for name, (value, low, high), zero in (("agreement", self.agreement, 0.5), ("lead", self.lead, 0.0)):
             if value is None or low is None or high is None:
-                told.append(f"  {name}: cannot be told yet")
+                told.append(f"  {name}: cannot be told yet, of fewer than {LEAST_POSTS} posts with several variants")
                 continue
             sure = "surely better" if low > zero else "surely worse" if high < zero else "cannot be told from chance"
             what = "pairs in the expected order" if name == "agreement" else "the first above the others, in log(1 + likes)"
@@ -59,7 +61,7 @@ def score(variants: Sequence[PostVariant], likes: Mapping[str, int]) -> Observed
     weights = resampled({"prompts": (len(table),)}, RESAMPLES, np.random.default_rng(0))
 
     def told(total: int, count: int) -> Interval:
-        if (table[:, count] > 0).sum() < 2:
+        if (table[:, count] > 0).sum() < LEAST_POSTS:
             return None, None, None
         return interval(Statistic((Mean(table[:, total], table[:, count], ("prompts",)),)), weights, 0.95)
 

@@ -92,6 +92,8 @@ class Order:
         if self.is_told and math.isfinite(one.adds):
             likes = f"likes x {math.exp(one.adds):.2f} of the usual, as pictures go"
             return f"{likes}; first of {passed} that pass; {fit}" if standing == "best" else f"{likes}; {fit}"
+        if standing == "best" and not math.isfinite(one.fit):
+            return f"first drawn of {passed} that pass: of so few prompts, none can be told to fit better"
         return f"first of {passed} that pass, by fit alone; {fit}" if standing == "best" else fit
 
 

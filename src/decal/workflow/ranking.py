@@ -77,7 +77,7 @@ def judge(at: Project, settings: Settings, drawn: Sequence[Drawn], anchors: Sequ
     rows = np.stack([fit, adds, lines, unsafe, contrast], axis=1).tolist()
     missing = [name for name, there in (("decal[ocr]", reading.is_installed()), ("decal[safety]", safety.is_installed())) if not there]
     if missing:
-        told += f"; not looked at, because {' and '.join(missing)} is not installed: " + " and ".join(
+        told += f"; not looked at, because {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: " + " and ".join(
             {"decal[ocr]": "lettering", "decal[safety]": "safety"}[name] for name in missing
         )
     yield Judged([Seen(*row) for row in rows], order, told)

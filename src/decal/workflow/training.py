@@ -75,6 +75,7 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
     counts = {split: sum(record.split == split for record in records) for split in ("train", "holdout")}
     resolved = resolve(settings, counts["train"])
     prompts = _validation_prompts(at, resolved)
+    going_on = "the same command without --new-run goes on" if choice.is_new else "the same command goes on"
     with project.lock(run.steps, "training"):
         if is_begun := run.about.exists():
             runs.require_same(run, resolved, records, accept_changes=choice.accept_changes)
@@ -116,7 +117,7 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
         with told_when_full("training", remedy):
             for encoded in cache.fill(at.dataset, records):
                 yield encoded
-                stop_if(stop, "the same command goes on")
+                stop_if(stop, going_on)
             yield Progress("encoding captions")
             budget = int(resolved.train.cache_gib * 2**30)
             holdout = cache.examples([record for record in records if record.split == "holdout"], budget=budget)
@@ -138,7 +139,7 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
         if is_enough:
             yield Told(f"ended at step {runs.checkpoints(run)[-1].step}: the held-out loss was lowest three times as early")
         elif project.read_steps(run.steps)[-1].step < resolved.train.steps:
-            stop_if(stop, "the same command goes on")
+            stop_if(stop, going_on)
 
 
 def _learn(base: "Base", task: "Task", album: gallery.Album, prompts: list[str]) -> Generator[Event, None, bool]:
