@@ -68,7 +68,7 @@ def test_lines_of_one_picture_and_of_its_copies_are_joined(tmp_path: Path) -> No
     rows = [_row("a (1).png", f"{GOOD} fox"), _row("a.png", f"{GOOD} red fox"), _row("a.png", f"{GOOD} red fox", repeats=2)]
     folder = _project(tmp_path, rows, {"a.png": 0, "a (1).png": 0})
     _mend(folder)
-    assert _lines(folder) == [_row("a.png", "") | {"text": [f"{GOOD} fox", f"{GOOD} red fox"]}]
+    assert _lines(folder) == [_row("a.png", "") | {"text": [f"{GOOD} red fox", f"{GOOD} fox"]}]
     assert (folder / "left_out" / "a (1).png").is_file()
     assert not (folder / "dataset" / "a (1).png").exists()
 
@@ -77,6 +77,14 @@ def test_a_copy_that_is_left_out_is_told_once(tmp_path: Path) -> None:
     folder = _project(tmp_path, [_row("a (1).png", ""), _row("a.png", f"{GOOD} fox")], {"a.png": 0, "a (1).png": 0})
     assert [(mend.file, mend.what) for mend in _mend(folder).mends] == [("a (1).png", "left out: the same picture as a.png")]
     assert _lines(folder) == [_row("a.png", f"{GOOD} fox")]
+
+
+def test_what_is_left_out_has_its_own_line_there_whichever_came_first(tmp_path: Path) -> None:
+    lines = [{"file_name": "hare copy.png", "text": "a copy"}, {"file_name": "hare.png", "text": "the original"}]
+    planned = _mend(_project(tmp_path, lines, {"hare.png": 1, "hare copy.png": 1}))
+    left, kept = (json.loads(planned.files[f"{folder}/metadata.jsonl"]) for folder in ("left_out", "dataset"))
+    assert left == lines[0]
+    assert kept == {"file_name": "hare.png", "text": ["the original", "a copy"]}
 
 
 def test_of_two_that_are_the_same_the_one_that_is_called_a_copy_is_left_out(tmp_path: Path) -> None:

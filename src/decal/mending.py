@@ -153,7 +153,8 @@ def _joined(lines: Iterable[_Line], leave: Mapping[str, tuple[str, str | None]])
     mends: list[Mend] = []
     first: dict[str, _Line] = {}
     adopted: list[_Line] = []
-    for line in lines:
+    # Lines of pictures that stay come before those of their copies, which else would take their place.
+    for line in sorted(lines, key=lambda line: line.file in leave):
         if line.row is None or line.is_dropped:
             continue
         stands_for = leave.get(line.file)
