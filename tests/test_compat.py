@@ -241,6 +241,7 @@ def test_text_encoders_learn_at_the_one_rate_of_the_script() -> None:
     [
         ("--learnin_rate=1", "--learnin_rate is not a flag of these scripts. Did you mean --learning_rate?"),
         ("--network_dim=8", "--network_dim is not a flag of these scripts. Did you mean --rank?"),
+        ("--class_prompt=a dog", "--class_prompt is not a flag of these scripts. It is one of those for DreamBooth."),
         ("--lr=1", "--lr may be --lr_scheduler or --lr_warmup_steps. Write it in full."),
         ("--train_batch_size=0", "--train_batch_size must be at least 1 (it is 0)."),
         ("--rank=four", "--rank must be a whole number (it is 'four')."),
@@ -377,6 +378,7 @@ SPRUNG: dict[str, tuple[str, tuple[str, ...], str]] = {
     ),
     "truncated_prompt": ("", ("--validation_prompt=" + "pear " * 80,), "has 82 tokens and the base reads 77"),
     "truncated_captions": ("pear " * 80, (), "40 captions of 40 longer than the 77 tokens"),
+    "without_caption": (" ", (), "40 pictures of 40 have no caption"),
     "hardly_shown": (
         "",
         ("--max_train_steps=4", "--train_batch_size=2"),
@@ -570,6 +572,13 @@ def test_all_pictures_are_trained_on_and_drawn_where_the_scripts_draw(call: Call
 def test_a_dry_run_says_what_a_command_means_and_writes_nothing(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
     code, out, _ = call("compat", *typed(tiny, shapes, tmp_path / "out", "--max_train_steps=2", "--dry_run"))
     assert (code, "  train.rank = 4" in out.splitlines(), (tmp_path / "out").exists()) == (0, True, False)
+
+
+def test_a_dry_run_finds_what_the_command_would_stop_at(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    pictures = shutil.copytree(shapes, tmp_path / "messy")
+    (pictures / "broken.png").write_bytes(b"no picture")
+    code, out, err = call("compat", *typed(tiny, pictures, tmp_path / "out", "--max_train_steps=2", "--dry_run"))
+    assert (code, "1 picture of 17 has no caption" in out, "1 picture (broken.png)" in err) == (3, True, True)
 
 
 def test_the_command_of_stickers_runs(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:

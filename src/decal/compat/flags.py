@@ -319,7 +319,11 @@ def _unknown(typed: str, purpose: Purpose) -> str:
     if begun:
         return f"--{printable(typed)} may be {' or '.join(f'--{one}' for one in begun)}. Write it in full."
     near = difflib.get_close_matches(PEERS.get(name, ""), known, n=1) or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    told = f"Did you mean --{near[0]}?" if near else "decal compat --help  lists the flags."
+    told = "decal compat --help  lists the flags."
+    if near:
+        told = f"Did you mean --{near[0]}?"
+    elif name in FLAGS:
+        told = f"It is one of those for {' and '.join(sorted(FLAGS[name].purposes))}."
     return f"--{printable(typed)} is not a flag of these scripts. {told}"
 
 

@@ -205,6 +205,18 @@ def hardly_shown(scene: Scene) -> str | None:
     )
 
 
+def without_caption(scene: Scene) -> str | None:
+    """Pictures without a caption, which teach what an empty prompt draws."""
+    empty = sum(not caption.strip() for caption in scene.captions)
+    if not empty:
+        return None
+    has = "has no caption and is" if empty == 1 else "have no caption and are"
+    return (
+        f"{counted(empty, 'picture')} of {len(scene.captions)} {has} taught as what an empty prompt draws: add their text to "
+        "metadata.jsonl, or a .txt file beside each."
+    )
+
+
 TRAPS: tuple[Trap, ...] = (
     dead_base,
     ignored_warmup,
@@ -219,6 +231,7 @@ TRAPS: tuple[Trap, ...] = (
     prompt_without_keyword,
     truncated_prompt,
     truncated_captions,
+    without_caption,
     hardly_shown,
 )
 

@@ -63,7 +63,10 @@ class Rewound(Line):
 
 
 def foresee(plan: Plan) -> Iterator[Event]:
-    """Say what a command means and where it does not do what it seems to; nothing is written."""
+    """Say what a command means and where it does not do what it seems to; nothing is written.
+
+    Raises DataError where a picture cannot be decoded.
+    """
     has_cuda = _has_cuda()
     with check_in_place(plan.source, guest_settings([])) as guest:
         captions = _captions(guest.checked.listing, plan)
@@ -73,6 +76,8 @@ def foresee(plan: Plan) -> Iterator[Event]:
         yield Told("\n".join([_about(plan, len(captions)), *shown(table)]))
         scene = Scene(plan, guest.checked.looks, captions, Tokenizer.of_base(plan.model), {}, keyword, has_cuda)
         yield from _told(plan, scene)
+        if broken := _broken(guest.checked):
+            raise DataError(f"{broken} of {plan.source} cannot be decoded, so the command would stop there.\nMend or take out each.")
 
 
 def train_as_typed(plan: Plan, stop: Stop) -> Iterator[Event]:
@@ -315,13 +320,20 @@ def _scene(at: Project, plan: Plan, settings: Settings, checked: Checked, captio
 
 def _require_decoded(at: Project, checked: Checked) -> None:
     """Raise DataError where a picture cannot be decoded; the scripts would stop at it, in the middle of the training."""
-    broken = [file for file in checked.listing.files if file not in checked.looks]
-    if broken:
-        some = ", ".join(broken[:3]) + (", ..." if len(broken) > 3 else "")
+    if broken := _broken(checked):
         raise DataError(
-            f"{counted(len(broken), 'picture')} of {at.dataset} cannot be decoded: {some}.\n"
+            f"{broken} of {at.dataset} cannot be decoded.\n"
             f"decal check {at.folder}  says what is wrong with each; mend the source, delete {at.folder}, and call again."
         )
+
+
+def _broken(checked: Checked) -> str:
+    """The pictures that cannot be decoded, in words; "" for none."""
+    broken = [file for file in checked.listing.files if file not in checked.looks]
+    if not broken:
+        return ""
+    some = ", ".join(broken[:3]) + (", ..." if len(broken) > 3 else "")
+    return f"{counted(len(broken), 'picture')} ({some})"
 
 
 def _require_prediction(plan: Plan, settings: Settings) -> None:
