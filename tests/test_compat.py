@@ -643,6 +643,22 @@ def test_dreambooth_gives_every_picture_the_one_caption_and_keeps_the_kind(call:
     assert (tmp_path / "out" / "decal" / "prompts.txt").read_text().count("a photo of sks dog beside ") == 10
 
 
+def test_pictures_of_the_kind_are_brought_in_when_they_are_first_asked_for_and_others_are_refused(
+    call: Call, tiny: Path, shapes: Path, tmp_path: Path
+) -> None:
+    kind = tmp_path / "dogs"
+    kind.mkdir()
+    shutil.copy(shapes / "red-ring.png", kind / "one.png")
+    # A checkpoint that is not there ends each call once the pictures are in.
+    words = ["train_dreambooth_lora.py", *dreambooth(tiny, shapes, tmp_path / "out", "--resume_from_checkpoint=checkpoint-9")]
+    with_kind = [*words, "--with_prior_preservation", "--class_prompt=a photo of a dog", f"--class_data_dir={kind}"]
+    told = [call("compat", *words)[2], call("compat", *with_kind)[2]]
+    assert ["checkpoint-9 is not there" in one for one in told] == [True, True]
+    assert [path.name for path in (tmp_path / "out" / "decal" / "prior").iterdir()] == ["one.png"]
+    shutil.copy(shapes / "blue-ring.png", kind / "two.png")
+    assert "was begun with other pictures in --class_data_dir" in call("compat", *with_kind)[2]
+
+
 def test_dreambooth_trains_a_text_encoder_that_diffusers_loads_and_draws_with(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
     more = ("--max_train_steps=3", "--checkpointing_steps=1", "--checkpoints_total_limit=2", "--train_text_encoder")
     assert call("compat", *dreambooth(tiny, shapes, tmp_path / "out", *more))[0] == 0

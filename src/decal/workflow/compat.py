@@ -45,7 +45,7 @@ REWOUND = "rewound.json"
 class From(Line):
     """What the pictures of a project came from; `compat.json`. files: hash of their names, sizes and times; "" for the hub.
 
-    prompt: the caption that all of them were given, if any.
+    prompt: the caption that all of them were given, if any. prior: as `files`, of the pictures of the kind in general; "" for none.
     """
 
     source: str
@@ -53,6 +53,7 @@ class From(Line):
     limit: int | None
     files: str
     prompt: str | None = None
+    prior: str = ""
 
 
 class Rewound(Line):
@@ -180,12 +181,18 @@ def _captions(listing: Listing, plan: Plan) -> list[str]:
 
 def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
     """Copy the pictures into the project, once. Raises SettingsError where others were copied before."""
+    kind = _kind(plan)
     now = From(
-        source=_source(plan.source), caption_column=plan.caption_column, limit=plan.limit, files=_files(plan.source), prompt=plan.prompt
+        source=_source(plan.source),
+        caption_column=plan.caption_column,
+        limit=plan.limit,
+        files=_files(plan.source),
+        prompt=plan.prompt,
+        prior="" if kind is None else _files(str(kind)),
     )
     before = project.read_record(at.folder / BEGUN, From)
     if at.dataset.is_dir() and before is not None:
-        if before != now:
+        if before.model_copy(update={"prior": now.prior}) != now:
             what = "before those pictures changed"
             if before.source != now.source:
                 what = "with other pictures"
@@ -199,6 +206,15 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
                 f"{plan.output} was begun {what} ({plan.source}).\n"
                 f"Write another --output_dir, or delete {at.folder} to begin anew in this one."
             )
+        if kind is not None and before.prior not in ("", now.prior):
+            raise SettingsError(
+                f"{plan.output} was begun with other pictures in --class_data_dir ({kind}).\n"
+                f"Write another --output_dir, or delete {at.folder} to begin anew in this one."
+            )
+        if kind is not None:
+            # Prior preservation may be asked for only now, or with more pictures.
+            _bring_in_prior(at, plan, kind)
+            project.write_record(at.folder / BEGUN, now)
         return
     if at.settings.exists():
         raise SettingsError(f"{at.folder} is a project of its own.\nWrite another --output_dir.")
@@ -208,7 +224,8 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
     if plan.prompt is not None:
         lines = [json.dumps({"file_name": row.file, "text": plan.prompt}, sort_keys=True) for row in dataset.scan(at.dataset).rows]
         project.write_text(at.dataset / dataset.METADATA, "\n".join(lines) + "\n")
-    _bring_in_prior(at, plan)
+    if kind is not None:
+        _bring_in_prior(at, plan, kind)
     project.write_record(at.folder / BEGUN, now)
     yield Told(brought.told())
 
@@ -222,14 +239,19 @@ def _keyword(plan: Plan, captions: Sequence[str]) -> str:
     return next((word for word in re.findall(r"[\w-]+", plan.prompt) if word.casefold() not in known), "")
 
 
-def _bring_in_prior(at: Project, plan: Plan) -> None:
-    """Copy the pictures of the kind in general, as many as are asked for; those that are missing are drawn later."""
+def _kind(plan: Plan) -> Path | None:
+    """Where the pictures of the kind in general are, if the command has some."""
     named = plan.typed.text("class_data_dir")
-    if named is None or not plan.typed.is_on("with_prior_preservation") or not Path(named).is_dir():
-        return
-    there = sorted(path for path in Path(named).iterdir() if path.suffix.lower() in ENDINGS)
+    return Path(named) if named is not None and plan.typed.is_on("with_prior_preservation") and Path(named).is_dir() else None
+
+
+def _bring_in_prior(at: Project, plan: Plan, kind: Path) -> None:
+    """Copy the pictures of the kind in general, as many as are asked for; those that are missing are drawn later."""
+    there = sorted(path for path in kind.iterdir() if path.suffix.lower() in ENDINGS)
     for path in there[: plan.typed.whole("num_class_images")]:
-        project.write_bytes(at.folder / "prior" / path.name, path.read_bytes())
+        target = at.folder / "prior" / path.name
+        if not target.exists():
+            project.write_bytes(target, path.read_bytes())
 
 
 def _settings(at: Project, plan: Plan, captions: Sequence[str]) -> Settings:
