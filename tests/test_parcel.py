@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from decal import parcel
+from decal import parcel, project
 from decal.errors import SettingsError
+from decal.project import Project
+from decal.records import Record
 from decal.runs import About
 from decal.settings import parse, read, resolve, to_toml
 
@@ -45,6 +47,20 @@ def test_the_settings_of_a_run_come_back_from_the_toml_that_is_packed(tmp_path: 
     settings = about("mini").settings
     (tmp_path / "decal.toml").write_text(to_toml(settings.model_dump(mode="json")))
     assert resolve(read(tmp_path / "decal.toml"), 1) == settings
+
+
+def test_a_mask_that_is_gone_or_another_is_told_of_as_a_picture_is(tmp_path: Path) -> None:
+    at = Project(tmp_path / "fox")
+    run = at.run("run-01")
+    for name in ("dataset/a.png", "dataset/b.png", "masks/a.png"):
+        project.write_bytes(at.folder / name, b"there")
+    once = project.sha256(at.folder / "masks/a.png")
+    made = {"width_px": 1, "height_px": 1, "caption": "", "split": "train", "sha256": once}
+    records = [Record(file=f"{name}.png", mask=f"masks/{name}.png", mask_sha256=once, **made) for name in "ab"]
+    project.write_lines(run.dataset, records)
+    project.write_text(run.about, about("mini").model_dump_json())
+    project.write_bytes(at.folder / "masks/a.png", b"other")
+    assert parcel.fill(tmp_path / "staged", at, run, about("mini")) == ["masks/a.png is another mask", "masks/b.png is gone"]
 
 
 def test_pages_of_a_sheet_come_in_their_order(tmp_path: Path) -> None:

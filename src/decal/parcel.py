@@ -252,8 +252,14 @@ def _data(folder: Path, at: Project, records: Sequence[Record]) -> list[str]:
         if project.sha256(source) != record.sha256:
             wrong.append(f"{record.file} is another picture")
         _copy(source, folder / record.file)
-        if record.mask and (at.folder / record.mask).is_file():
-            _copy(at.folder / record.mask, folder.parent / record.mask)
+        if record.mask:
+            mask = at.folder / record.mask
+            if not mask.is_file():
+                wrong.append(f"{record.mask} is gone")
+            else:
+                if project.sha256(mask) != record.mask_sha256:
+                    wrong.append(f"{record.mask} is another mask")
+                _copy(mask, folder.parent / record.mask)
         line: dict[str, object] = {"file_name": record.file, "text": list(record.captions) if has_several else record.caption}
         line |= {"repeats": record.repeats} if record.repeats != 1 else {}
         lines.append(line | ({"provenance": made[record.file]} if record.file in made else {}))
