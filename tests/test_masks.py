@@ -111,11 +111,15 @@ def test_the_check_names_masks_that_cannot_be_used(folder: Path) -> None:
     Image.new("L", (96, 64), 255).save(where / files[1])
     Image.new("L", (96, 96), 0).save(where / files[2])
     (where / files[3]).write_bytes(b"no picture")
+    faint = Image.new("L", (96, 96), 0)
+    faint.putpixel((40, 40), 30)  # averaged over the pixels of a latent, a quarter of a level
+    faint.save(where / files[5])
     (where / files[4]).rename(where / "plum.png")
     assert found(folder) == [
         ("error", "mask_shape", files[1]),
         ("error", "mask_empty", files[2]),
         ("error", "mask_unreadable", files[3]),
+        ("error", "mask_empty", files[5]),
         ("warning", "mask_without_picture", None),
         ("note", "mask_missing", None),
     ]

@@ -251,10 +251,12 @@ class Cache:
             has_alpha = bool(np.array(pictures.opacity(dataset / record.file)).min() < 255)
             count = count if variants.varies(size, settings.resolution, settings.fit, has_alpha=has_alpha) else 1
         mask = masks.load(dataset.parent / record.mask, size) if record.mask else None
+        width, height = self._shape(record)
+        latents = width // self._base.stride, height // self._base.stride
         ways = [variants.variant(record.sha256, 0, settings.ground)]
         for number in range(1, count):
             tried = [variants.variant(record.sha256, number, settings.ground, attempt) for attempt in range(CROPS_TRIED)]
-            seen = (way for way in tried if mask is None or self._fitted(mask, way.at).getbbox())
+            seen = (way for way in tried if mask is None or self._averaged(mask, way, latents).any())
             ways.append(next(seen, replace(tried[0], at=pictures.MIDDLE)))
         return ways
 
@@ -283,15 +285,9 @@ class Cache:
         return inside
 
     def _averaged(self, grey: Image.Image, way: Variant, size: tuple[int, int]) -> Tensor:
-        """A picture "L" cropped and resized like the one that it belongs to, averaged to the size of latents, [1, h, w], float32, 0..1."""
-        small = self._fitted(grey, way.at).resize(size, Image.Resampling.BOX)
-        return torch.from_numpy(np.array(small, dtype=np.float32) / 255)[None]
-
-    def _fitted(self, grey: Image.Image, at: tuple[float, float]) -> Image.Image:
-        """A picture "L" as large and cropped as the one that it belongs to."""
+        """As `masks.averaged`, [1, h, w], float32."""
         settings = self._settings
-        fitted, _ = pictures.fitted(Image.merge("RGB", [grey] * 3), settings.resolution, settings.fit, "black", at)
-        return fitted.getchannel(0)
+        return torch.from_numpy(masks.averaged(grey, size, side_px=settings.resolution, fit=settings.fit, at=way.at))[None]
 
     def _shape(self, record: Record) -> tuple[int, int]:
         return pictures.shape_for(record.width_px, record.height_px, self._settings.resolution, self._settings.fit)

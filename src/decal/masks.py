@@ -9,11 +9,13 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from decal import pictures, project
-from decal.pictures import SUFFIXES
-from decal.records import Record
+from decal.pictures import MIDDLE, SUFFIXES
+from decal.records import Fit, Record
 
 LABEL = "-masklabel"
 
@@ -64,6 +66,17 @@ def load(path: Path, size: tuple[int, int]) -> Image.Image:
     """A mask as "L" in the size of its picture; what is transparent in it counts as black. Raises PictureError as `pictures.look` does."""
     mask = pictures.load(path, "black").convert("L")
     return mask if mask.size == size else mask.resize(size, Image.Resampling.BILINEAR)
+
+
+def averaged(grey: Image.Image, size: tuple[int, int], *, side_px: int, fit: Fit, at: tuple[float, float] = MIDDLE) -> NDArray[np.float32]:
+    """A picture "L" cropped and resized like the one that it belongs to, averaged to the size of latents, [h, w], 0..1.
+
+    size: width and height of the latents. side_px, fit, at: as for `pictures.fitted`.
+    """
+    fitted, _ = pictures.fitted(Image.merge("RGB", [grey] * 3), side_px, fit, "black", at)
+    levels = np.array(fitted.getchannel(0).resize(size, Image.Resampling.BOX), dtype=np.float32)
+    levels /= 255
+    return levels
 
 
 def fits(mask: tuple[int, int], picture: tuple[int, int]) -> bool:

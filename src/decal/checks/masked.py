@@ -11,6 +11,8 @@ from decal.records import Finding, Fit
 from decal.wording import counted
 
 NAMED = 3
+# Of all families; what is fainter than its average over so many px can show counts for nothing.
+LATENT_PX = 8
 
 
 def masked(dataset: Path, looks: Mapping[str, Look], of: Mapping[str, str], *, side_px: int, fit: Fit) -> Iterator[Finding]:
@@ -54,6 +56,7 @@ def places(dataset: Path, folder: str, listing: Listing, of: Mapping[str, str]) 
 
 
 def weighs_nothing(mask: Path, picture: tuple[int, int], side_px: int, fit: Fit) -> bool:
-    """Whether nothing is left of a mask once it is cropped and resized like its picture."""
-    fitted, _ = pictures.fitted(masks.load(mask, picture).convert("RGB"), side_px, fit, "black")
-    return fitted.getbbox() is None
+    """Whether nothing is left of a mask once it is cropped, resized and averaged like its picture."""
+    width, height = pictures.shape_for(*picture, side_px, fit)
+    size = width // LATENT_PX, height // LATENT_PX
+    return not masks.averaged(masks.load(mask, picture), size, side_px=side_px, fit=fit).any()
