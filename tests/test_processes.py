@@ -177,6 +177,18 @@ def test_what_one_process_does_is_refused_to_several(call: Call, monkeypatch: py
     ]
 
 
+def test_what_is_wrong_with_a_command_is_told_by_the_first_process_alone(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told = []
+    for index in ("0", "1"):
+        monkeypatch.setenv("RANK", index)
+        told.append(call("compat", "train_text_to_image_lora.py", "--rnak=4")[::2])
+    assert [(code, "1 problem" in err or "problems, nothing" in err, bool(err)) for code, err in told] == [
+        (2, True, True),
+        (2, False, False),
+    ]
+
+
 @pytest.mark.parametrize(
     ("environment", "told"),
     [

@@ -116,7 +116,7 @@ def share(index: int, count: int, *, batch: int, accumulation: int) -> Share:
     if batch % parts:
         raise SettingsError(
             f"A step of {accumulation * batch} pictures (train.batch = {batch}, train.accumulation = {accumulation}) cannot be shared "
-            f"evenly by {count} processes.\nMake train.batch or train.accumulation a multiple of {count}; what all of them do in a step "
+            f"evenly by {count} processes.\nMake train.batch x train.accumulation a multiple of {count}; what all of them do in a step "
             "is what these two say, however many there are."
         )
     size = batch // parts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decal.cli.options import STOP, say_next, together
+from decal.cli.options import STOP, refuse, say_next, together
 
 if TYPE_CHECKING:
     from decal.compat import Launch, Typed
@@ -35,7 +35,7 @@ def compat(words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", 
     if launch.processes > 1:
         do(typed, launch)
     elif command.launch.processes > 1 and not typed.is_on("dry_run"):
-        _require(room.translate(typed, command.launch)[1])
+        _require(command.launch, room.translate(typed, command.launch)[1])
         script = [name for name, kind in SCRIPTS.items() if kind == command.script]
         program, environment = launching.to_start(command.launch, ["compat", *script, *command.words], os.environ)
         sys.stdout.flush()
@@ -62,7 +62,7 @@ def do(typed: "Typed", launch: "Launch") -> None:
     from decal.progress import Display
 
     plan, problems = translate(typed, launch)
-    _require(problems)
+    _require(launch, problems)
     if launch.gpu_ids is not None:
         # Read when torch starts CUDA, which it has not yet.
         os.environ["CUDA_VISIBLE_DEVICES"] = launch.gpu_ids
@@ -78,13 +78,12 @@ def do(typed: "Typed", launch: "Launch") -> None:
         say_next(f"decal compare {quote(str(plan.project))}")
 
 
-def _require(problems: Sequence[str]) -> None:
-    """Raise SettingsError where something is wrong with a command."""
-    from decal.errors import SettingsError
+def _require(launch: "Launch", problems: Sequence[str]) -> None:
+    """Raise SettingsError where something is wrong with a command; of several processes in the first alone."""
     from decal.wording import counted
 
     if problems:
-        raise SettingsError("\n".join([*problems, f"{counted(len(problems), 'problem')}, nothing was started."]))
+        refuse(launch, "\n".join([*problems, f"{counted(len(problems), 'problem')}, nothing was started."]))
 
 
 def _print_help() -> None:

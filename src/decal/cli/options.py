@@ -67,7 +67,7 @@ def together() -> Iterator[bool]:
     """
     launch = _launch()
     if launch.problems:
-        _refuse(launch, "\n".join(launch.problems))
+        refuse(launch, "\n".join(launch.problems))
     for note in launch.notes:
         logging.warning("%s", note)
     if launch.processes == 1:
@@ -92,7 +92,7 @@ def alone(what: str) -> None:
     """Raise SettingsError where several processes were launched to do what only one can do."""
     launch = _launch()
     if launch.processes > 1:
-        _refuse(launch, f"{launch.processes} processes were launched, and {what} is done by one.\nCall it without the launcher.")
+        refuse(launch, f"{launch.processes} processes were launched, and {what} is done by one.\nCall it without the launcher.")
 
 
 def _launch() -> "Launch":
@@ -101,7 +101,7 @@ def _launch() -> "Launch":
     return launching.of_environment(os.environ)
 
 
-def _refuse(launch: "Launch", told: str) -> NoReturn:
+def refuse(launch: "Launch", told: str) -> NoReturn:
     """Raise SettingsError in the first of the processes; the others end without repeating it."""
     from decal.errors import SettingsError
 
