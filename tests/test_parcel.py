@@ -86,3 +86,24 @@ def test_a_picture_that_says_where_it_was_taken_is_found(tmp_path: Path) -> None
     for name, data in (("home.jpg", exif), ("sky.jpg", Image.Exif())):
         Image.new("RGB", (8, 8)).save(tmp_path / name, exif=data)
     assert parcel.located(tmp_path) == ["home.jpg"]
+
+
+def test_pictures_of_the_kind_are_packed_where_training_looks_for_them(tmp_path: Path) -> None:
+    at = Project(tmp_path / "project")
+    run = at.run("run-01")
+    kept = []
+    for file in ("prior/mine.png", "cache/prior/ab/00000.png", "prior/lost.png"):
+        (at.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (at.folder / file).write_bytes(file.encode())
+        sha256 = project.sha256(at.folder / file)
+        kept.append(Record(file=file, sha256=sha256, width_px=1, height_px=1, caption="a sticker", split="train"))
+    run.folder.mkdir(parents=True)
+    project.write_lines(run.prior, kept)
+    project.write_lines(run.dataset, [])
+    project.write_text(run.about, about("mini").model_dump_json())
+    (at.folder / "prior/lost.png").unlink()
+    told = parcel.fill(tmp_path / "staged", at, run, about("mini"))
+    packed = {path.relative_to(tmp_path / "staged").as_posix() for path in (tmp_path / "staged").rglob("*.png")}
+    assert packed == {"prior/mine.png", "cache/prior/ab/00000.png"}
+    assert told == ["prior/lost.png is not there any more as it was trained on"]
+    assert project.read(parcel.runs_folder(tmp_path / "staged", run) / "prior.jsonl", Record) == kept

@@ -88,7 +88,7 @@ def fill(staged: Path, at: Project, run: Run, about: About) -> list[str]:
     there = runs_folder(staged, run)
     there.mkdir(parents=True)
     records = project.read(run.dataset, Record)
-    missing = _data(staged / "dataset", at, records)
+    missing = [*_data(staged / "dataset", at, records), *_prior(staged, at, run)]
     # What made captions once is no part of the run.
     tables = about.settings.model_dump(mode="json", exclude={"caption": {"captioner", "captioner_model"}})
     (staged / project.SETTINGS_FILE).write_text(to_toml(tables), "utf-8")
@@ -99,7 +99,7 @@ def fill(staged: Path, at: Project, run: Run, about: About) -> list[str]:
     sources = [one if one.kind == "hub" else one.model_copy(update={"where": _last(one)}) for one in project.read(at.sources, Source)]
     if sources:
         (staged / at.sources.name).write_text("".join(project.to_json(one) + "\n" for one in sources), "utf-8")
-    for path in (run.dataset, run.steps, run.rungs, run.checkpoints, run.verdict, run.suite, run.start, run.start_factors):
+    for path in (run.dataset, run.prior, run.steps, run.rungs, run.checkpoints, run.verdict, run.suite, run.start, run.start_factors):
         if path.is_file():
             shutil.copyfile(path, there / path.name)
     if run.report.is_file():
@@ -109,6 +109,21 @@ def fill(staged: Path, at: Project, run: Run, about: About) -> list[str]:
     for public_one, one in ((about.settings.base.model, here.model), (about.settings.base.teacher, here.teacher)):
         if one is not None and public_one is not None and public_one.startswith("base/"):
             _link_base(staged / public_one, one)
+    return missing
+
+
+def _prior(staged: Path, at: Project, run: Run) -> list[str]:
+    """Put in the pictures of the kind in general that the run learnt, drawn ones too; what is missing of them, in words.
+
+    Without them, training on would draw others, and refuse them.
+    """
+    missing = []
+    for record in project.read(run.prior, Record):
+        path = at.folder / record.file
+        if path.is_file() and project.sha256(path) == record.sha256:
+            _copy(path, staged / record.file)
+        else:
+            missing.append(f"{record.file} is not there any more as it was trained on")
     return missing
 
 
