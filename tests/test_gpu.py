@@ -39,9 +39,9 @@ def test_a_stopped_training_ends_in_the_same_bytes(dtype: torch.dtype, tiny: Pat
 
 def test_a_step_never_waits_for_the_device(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     loop = _Loop(*task_of(tmp_path / "run", shapes, tiny, torch.bfloat16))
-    loop.advance()
+    assert list(loop.advance()) == []
     torch.cuda.set_sync_debug_mode("error")
     try:
-        loop.advance()
+        assert list(loop.advance()) == []
     finally:
         torch.cuda.set_sync_debug_mode("default")

@@ -131,7 +131,7 @@ def test_after_fifty_equal_steps_the_adapters_draw_the_same_pictures(
         loop.step += 1
         [(samples, posterior, noise, timesteps)] = drawn(loop)
         loop.step -= 1
-        loop.advance()
+        assert list(loop.advance()) == []
         batch = loop.task.train.batch(samples)
         loss = script.loss(batch.mean + batch.std * posterior, noise, timesteps, batch.conditioning["encoder_hidden_states"], None)
         loss.backward()  # type: ignore[no-untyped-call]
