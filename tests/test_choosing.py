@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import projects
 import pytest
 import torch
 from evidence import Made, gone, world
@@ -43,14 +44,7 @@ lora_strengths = [0.5]
 @pytest.fixture(scope="module")
 def trained(tiny: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained project of sixteen shapes with three checkpoints."""
-    folder = tmp_path_factory.mktemp("choosing") / "project"
-    workflow.new(folder, workflow.Order(shapes, "zorb", str(tiny), "stickers"))
-    with (folder / "decal.toml").open("a", encoding="utf-8") as file:
-        file.write(QUICK)
-    at = Project(folder)
-    for _ in workflow.train(at, workflow.settings_of(at, []), workflow.Choice(), lambda: False):
-        pass
-    return folder
+    return projects.trained(tmp_path_factory.mktemp("choosing") / "project", tiny, shapes, QUICK)
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import projects
 import pytest
 from PIL import Image
 from typed import Call
 
-from decal import project, workflow
+from decal import project
 from decal.overview import Overview
 from decal.presets import BASES
-from decal.project import Project
 from decal.records import Finding, Generation, Record
 
 QUICK = """
@@ -52,13 +52,7 @@ def made(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def trained_once(tiny: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same project with its six steps trained."""
-    at = Project(tmp_path_factory.mktemp("trained") / "project")
-    workflow.new(at.folder, workflow.Order(shapes, "zorb", str(tiny), "stickers"))
-    with at.settings.open("a", encoding="utf-8") as file:
-        file.write(QUICK)
-    for _ in workflow.train(at, workflow.settings_of(at, []), workflow.Choice(), lambda: False):
-        pass
-    return at.folder
+    return projects.trained(tmp_path_factory.mktemp("trained") / "project", tiny, shapes, QUICK)
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import projects
 import pytest
 from huggingface_hub import constants
 from repository import Repository
 from typed import Call
 
-from decal import card, workflow
+from decal import card
 from decal.card import WEIGHTS, Card, Sample, Shown
-from decal.project import Project
 
 SETTINGS = """
 [train]
@@ -52,13 +52,7 @@ CARD = Card(
 @pytest.fixture(scope="module")
 def trained_once(tiny: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with one checkpoint and one picture of it."""
-    at = Project(tmp_path_factory.mktemp("publish") / "zorb")
-    workflow.new(at.folder, workflow.Order(shapes, "zorb", str(tiny), "stickers"))
-    with at.settings.open("a", encoding="utf-8") as file:
-        file.write(SETTINGS)
-    for _ in workflow.train(at, workflow.settings_of(at, []), workflow.Choice(), lambda: False):
-        pass
-    return at.folder
+    return projects.trained(tmp_path_factory.mktemp("publish") / "zorb", tiny, shapes, SETTINGS)
 
 
 @pytest.fixture

@@ -59,6 +59,14 @@ class Encoded:
     count: int
 
 
+@dataclass(frozen=True)
+class _Greys:
+    """What weighs the places of a picture, "L" in its size, decoded once for all of its variants; None where it is not asked for."""
+
+    opacity: Image.Image | None
+    mask: Image.Image | None
+
+
 class Examples:
     """Encoded pictures with their captions, by their place in `records`.
 
@@ -216,7 +224,8 @@ class Cache:
 
     def _encode(self, dataset: Path, records: Sequence[Record]) -> None:
         settings = self._settings
-        ways = [self._variants(dataset, record) for record in records]
+        greys = [self._greys(dataset, record) for record in records]
+        ways = [self._variants(record, grey) for record, grey in zip(records, greys, strict=True)]
         prepared = [
             [
                 pictures.fitted(pictures.load(dataset / record.file, way.ground), settings.resolution, settings.fit, way.ground, way.at)
@@ -229,13 +238,13 @@ class Cache:
         encoded = [torch.stack(self._base.encode_pictures(side), dim=1) for side in sides]
         latents = torch.stack(encoded, dim=1).to(self._dtype).cpu()  # [N, flips, 2, C, h, w]
         each = torch.split(latents, [len(of) for of in ways])
-        for record, of, pads, found in zip(records, ways, prepared, each, strict=True):
+        for record, grey, of, pads, found in zip(records, greys, ways, prepared, each, strict=True):
             if not found.isfinite().all():
                 raise DataError(
                     f"dataset/{record.file}: the VAE of {self._base.name} gives values that are not finite.\n"
                     'Write train.precision = "fp32", or take the picture out.'
                 )
-            weights = [self._weights(dataset, record, way, pad) for way, (_, pad) in zip(of, pads, strict=True)]
+            weights = [self._weights(record, grey, way, pad) for way, (_, pad) in zip(of, pads, strict=True)]
             made = {"latents": found.contiguous(), "mask": torch.stack(weights)}
             if len(of) == 1:
                 made = {name: tensor[0] for name, tensor in made.items()}
@@ -243,14 +252,21 @@ class Cache:
                 made["crops"] = torch.tensor([way.at for way in of], dtype=torch.float64)
             _save(self._picture(record), made)
 
-    def _variants(self, dataset: Path, record: Record) -> list[Variant]:
-        """The ways in which a picture is encoded; one where all would be the same."""
-        settings, count = self._settings, self._count(record)
+    def _greys(self, dataset: Path, record: Record) -> _Greys:
         size = record.width_px, record.height_px
-        if count > 1:
-            has_alpha = bool(np.array(pictures.opacity(dataset / record.file)).min() < 255)
+        asks_opacity = self._count(record) > 1 or self._settings.transparent_weight != 1
+        return _Greys(
+            pictures.opacity(dataset / record.file) if asks_opacity else None,
+            masks.sized(masks.load(dataset.parent / record.mask), size) if record.mask else None,
+        )
+
+    def _variants(self, record: Record, grey: _Greys) -> list[Variant]:
+        """The ways in which a picture is encoded; one where all would be the same."""
+        settings, count, mask = self._settings, self._count(record), grey.mask
+        size = record.width_px, record.height_px
+        if count > 1 and grey.opacity is not None:
+            has_alpha = bool(np.array(grey.opacity).min() < 255)
             count = count if variants.varies(size, settings.resolution, settings.fit, has_alpha=has_alpha) else 1
-        mask = masks.load(dataset.parent / record.mask, size) if record.mask else None
         width, height = self._shape(record)
         latents = width // self._base.stride, height // self._base.stride
         ways = [variants.variant(record.sha256, 0, settings.ground)]
@@ -260,7 +276,7 @@ class Cache:
             ways.append(next(seen, replace(tried[0], at=pictures.MIDDLE)))
         return ways
 
-    def _weights(self, dataset: Path, record: Record, way: Variant, pad: Image.Image) -> Tensor:
+    def _weights(self, record: Record, grey: _Greys, way: Variant, pad: Image.Image) -> Tensor:
         """How much each place of a picture's latents counts, [1, h, w]: whether it is picture, how opaque it is, and what its mask says.
 
         Source of the idea: the masked training of OneTrainer, the alpha mask and the masked loss of sd-scripts.
@@ -271,12 +287,11 @@ class Cache:
         covered = np.array(pad.resize(size, Image.Resampling.BOX))
         # A very long picture covers none by half; then those that it covers most count.
         inside = torch.from_numpy(covered >= min(128, int(covered.max()))).to(torch.uint8)[None]
-        if settings.transparent_weight != 1:
+        if settings.transparent_weight != 1 and grey.opacity is not None:
             least = settings.transparent_weight
-            inside = inside * (least + (1 - least) * self._averaged(pictures.opacity(dataset / record.file), way, size))
-        if record.mask:
-            mask = masks.load(dataset.parent / record.mask, (record.width_px, record.height_px))
-            inside = inside * self._averaged(mask, way, size)
+            inside = inside * (least + (1 - least) * self._averaged(grey.opacity, way, size))
+        if grey.mask is not None:
+            inside = inside * self._averaged(grey.mask, way, size)
             if not inside.any():
                 raise DataError(
                     f"dataset/{record.file}: its mask {record.mask} leaves nothing of it that counts.\n"

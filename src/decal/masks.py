@@ -62,10 +62,14 @@ def given(records: Sequence[Record], dataset: Path, folder: str) -> list[Record]
     ]
 
 
-def load(path: Path, size: tuple[int, int]) -> Image.Image:
-    """A mask as "L" in the size of its picture; what is transparent in it counts as black. Raises PictureError as `pictures.look` does."""
-    mask = pictures.load(path, "black").convert("L")
-    return mask if mask.size == size else mask.resize(size, Image.Resampling.BILINEAR)
+def load(path: Path) -> Image.Image:
+    """A mask as "L"; what is transparent in it counts as black. Raises PictureError as `pictures.look` does."""
+    return pictures.load(path, "black").convert("L")
+
+
+def sized(mask: Image.Image, picture: tuple[int, int]) -> Image.Image:
+    """A mask in the size of its picture, in px."""
+    return mask if mask.size == picture else mask.resize(picture, Image.Resampling.BILINEAR)
 
 
 def averaged(grey: Image.Image, size: tuple[int, int], *, side_px: int, fit: Fit, at: tuple[float, float] = MIDDLE) -> NDArray[np.float32]:

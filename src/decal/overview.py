@@ -30,12 +30,12 @@ def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str
     kept = f"{counts['holdout']} held out" if counts["holdout"] else "none held out, so there is no held-out loss"
     kind = f"{train.algorithm}, " if train.algorithm != "lora" else ""
     of_text = ""
-    if train.text_learning_rate is not None:
-        of_text = f"\n  text encoders learn at {train.text_learning_rate:g}, so captions are encoded in every step and not once"
-    if train.pivotal:
-        whose = f"{counted(train.pivotal, 'new token')} for {resolved.caption.keyword.strip()}"
-        how = f"at {train.pivotal_learning_rate:g} for {train.pivotal_share:.0%} of the steps"
-        of_text = f"\n  {whose} learn {how}, so captions are encoded in every step and not once"
+    if train.changes_texts:
+        learns = f"text encoders learn at {train.text_learning_rate:g}"
+        if train.pivotal:
+            whose = f"{counted(train.pivotal, 'new token')} for {resolved.caption.keyword.strip()}"
+            learns = f"{whose} learn at {train.pivotal_learning_rate:g} for {train.pivotal_share:.0%} of the steps"
+        of_text = f"\n  {learns}, so captions are encoded in every step and not once"
     begin = f"going on from step {reached}" if reached else "from the beginning"
     return (
         f"{run.folder}: {counted(train.steps, 'step')} of {train.batch * train.accumulation} on {counted(counts['train'], 'picture')}, "

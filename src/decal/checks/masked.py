@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from PIL import Image
+
 from decal import masks, pictures
 from decal.checks.saying import finding
 from decal.dataset import Listing
@@ -21,12 +23,11 @@ def masked(dataset: Path, looks: Mapping[str, Look], of: Mapping[str, str], *, s
         if (mask := of.get(file)) is None:
             continue
         try:
-            size = pictures.load(dataset.parent / mask, "black").size
-            picture = (look.width_px, look.height_px)
-            if not masks.fits(size, picture):
-                reason = f"its mask {mask} is {size[0]} x {size[1]} px, the picture {picture[0]} x {picture[1]} px"
+            grey, picture = masks.load(dataset.parent / mask), (look.width_px, look.height_px)
+            if not masks.fits(grey.size, picture):
+                reason = f"its mask {mask} is {grey.width} x {grey.height} px, the picture {picture[0]} x {picture[1]} px"
                 yield finding("error", "mask_shape", file, reason, "Make the mask anew from this picture, in the same proportions.")
-            elif weighs_nothing(dataset.parent / mask, picture, side_px, fit):
+            elif weighs_nothing(masks.sized(grey, picture), side_px, fit):
                 reason = f"its mask {mask} is black wherever the picture is trained on, so nothing of it would count"
                 yield finding("error", "mask_empty", file, reason, "Make white what should be learned, or leave the picture out.")
         except PictureError as problem:
@@ -55,8 +56,8 @@ def places(dataset: Path, folder: str, listing: Listing, of: Mapping[str, str]) 
         yield finding("note", "mask_missing", None, reason, f"Nothing where that is meant; otherwise put a mask into {folder}/.")
 
 
-def weighs_nothing(mask: Path, picture: tuple[int, int], side_px: int, fit: Fit) -> bool:
-    """Whether nothing is left of a mask once it is cropped, resized and averaged like its picture."""
-    width, height = pictures.shape_for(*picture, side_px, fit)
+def weighs_nothing(mask: Image.Image, side_px: int, fit: Fit) -> bool:
+    """Whether nothing is left of a mask, in the size of its picture, once it is cropped, resized and averaged like that."""
+    width, height = pictures.shape_for(*mask.size, side_px, fit)
     size = width // LATENT_PX, height // LATENT_PX
-    return not masks.averaged(masks.load(mask, picture), size, side_px=side_px, fit=fit).any()
+    return not masks.averaged(mask, size, side_px=side_px, fit=fit).any()

@@ -40,6 +40,11 @@ class ResolvedTrain(TrainSettings):
         """What the product of the factors is multiplied by. Source of the root: Kalajdzievski 2023, arXiv:2312.03732."""
         return self.alpha / (math.sqrt(self.rank) if self.rank_stabilised else self.rank)
 
+    @property
+    def changes_texts(self) -> bool:
+        """Whether what a caption is encoded to changes while it is trained, so that it cannot be encoded once."""
+        return self.text_learning_rate is not None or self.pivotal > 0
+
 
 class ResolvedCompare(CompareSettings):
     """`compare` with nothing left to the base."""

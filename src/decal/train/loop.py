@@ -263,18 +263,18 @@ class _Loop:
     def fit(self) -> Iterator[Rung]:
         """Do what is needed so that a step fits the memory that is there, by the estimate of one sample; yields what was done."""
         spare = None if self.settings.fit_memory == "off" else self.task.spare_bytes(self.base.device)
-        if spare is not None:
-            foreseen = fitting.foreseen_bytes
-            sample, numbers = self._sample_bytes(spare), sum(factor.numel() for factor in self.factors.values())
-            while (needed := foreseen(self.fitted, self.base.device, sample_bytes=sample, numbers=numbers)) > spare:
-                kind = self._next_rung()
-                if kind is None:
-                    logger.warning("a step is estimated to take %.2f GiB, and %.2f GiB are free", needed / 2**30, spare / 2**30)
-                    break
-                yield self._lower(
-                    kind, f"a step is estimated to take {needed / 2**30:.2f} GiB of the {spare / 2**30:.2f} GiB that are free"
-                )
+        # One sample is measured without gradient checkpointing, which comes on only then.
+        sample = 0 if spare is None else self._sample_bytes(spare)
         self._checkpoint()
+        if spare is None:
+            return
+        foreseen, numbers = fitting.foreseen_bytes, sum(factor.numel() for factor in self.factors.values())
+        while (needed := foreseen(self.fitted, self.base.device, sample_bytes=sample, numbers=numbers)) > spare:
+            kind = self._next_rung()
+            if kind is None:
+                logger.warning("a step is estimated to take %.2f GiB, and %.2f GiB are free", needed / 2**30, spare / 2**30)
+                return
+            yield self._lower(kind, f"a step is estimated to take {needed / 2**30:.2f} GiB of the {spare / 2**30:.2f} GiB that are free")
 
     def advance(self) -> Iterator[Rung]:
         """Do one optimizer step; nothing in it waits for the device. Where memory is full, yields what is done about it and begins anew.
@@ -302,7 +302,6 @@ class _Loop:
                     "--new-run, or free memory and repeat the command, which goes on from the last checkpoint."
                 )
             yield self._lower(kind, why, before=self.step)
-            self._checkpoint()
         processes.average([*(one.grad for one in self.factors.values() if one.grad is not None), loss])
         norm = self.accelerator.clip_grad_norm_(list(self.factors.values()), self.settings.max_grad_norm)
         is_unfit = (~(loss.isfinite() & norm.isfinite())).float()
@@ -361,8 +360,7 @@ class _Loop:
 
         try:
             # Text encoders that are not trained are not even loaded.
-            reads = self.settings.text_learning_rate is not None or self.settings.pivotal > 0
-            resident = self.base.parts.values() if reads else [self.base.denoiser]
+            resident = self.base.parts.values() if self.settings.changes_texts else [self.base.denoiser]
             return fitting.kept_bytes(forward, resident)
         except FULL as problem:
             if not is_full(problem):
@@ -373,6 +371,7 @@ class _Loop:
     def _lower(self, kind: RungKind, why: str, *, before: int = 1) -> Rung:
         """Take a rung; before: the first step that is done with it."""
         self.fitted = fitting.lowered(self.fitted, [kind])
+        self._checkpoint()
         if kind == "adamw_8bit":
             kept = self._fitting(self._state())
             self.optimizer = optimizers.make(self.fitted, lora.groups(self.factors, self.settings), self.base.device)
@@ -572,7 +571,7 @@ class _Loop:
     def _batch(self, examples: Examples, samples: list[Sample]) -> Batch:
         """The samples, with captions as trained text encoders read them now; what is cached of captions is older than the last step."""
         batch = examples.batch(samples)
-        if self.settings.text_learning_rate is None and not self.settings.pivotal:
+        if not self.settings.changes_texts:
             return batch
         with self.accelerator.autocast():
             told = self.base.encode_prompts(examples.captions(samples))

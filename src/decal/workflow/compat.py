@@ -192,24 +192,12 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
     )
     before = project.read_record(at.folder / BEGUN, From)
     if at.dataset.is_dir() and before is not None:
-        if before.model_copy(update={"prior": now.prior}) != now:
-            what = "before those pictures changed"
-            if before.source != now.source:
-                what = "with other pictures"
-            elif before.files == now.files:
-                what = (
-                    "with another --instance_prompt"
-                    if before.prompt != now.prompt
-                    else "with another --caption_column or --max_train_samples"
-                )
+        otherwise = _otherwise(plan, before, now)
+        if otherwise is None and kind is not None and before.prior not in ("", now.prior):
+            otherwise = f"with other pictures in --class_data_dir ({kind})"
+        if otherwise is not None:
             raise SettingsError(
-                f"{plan.output} was begun {what} ({plan.source}).\n"
-                f"Write another --output_dir, or delete {at.folder} to begin anew in this one."
-            )
-        if kind is not None and before.prior not in ("", now.prior):
-            raise SettingsError(
-                f"{plan.output} was begun with other pictures in --class_data_dir ({kind}).\n"
-                f"Write another --output_dir, or delete {at.folder} to begin anew in this one."
+                f"{plan.output} was begun {otherwise}.\nWrite another --output_dir, or delete {at.folder} to begin anew in this one."
             )
         if kind is not None:
             # Prior preservation may be asked for only now, or with more pictures.
@@ -228,6 +216,20 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
         _bring_in_prior(at, plan, kind)
     project.write_record(at.folder / BEGUN, now)
     yield Told(brought.told())
+
+
+def _otherwise(plan: Plan, before: From, now: From) -> str | None:
+    """How the pictures that are taught were begun with otherwise; None where they are the same."""
+    if before.model_copy(update={"prior": now.prior}) == now:
+        return None
+    what = "with another --caption_column or --max_train_samples"
+    if before.source != now.source:
+        what = "with other pictures"
+    elif before.files != now.files:
+        what = "before those pictures changed"
+    elif before.prompt != now.prompt:
+        what = "with another --instance_prompt"
+    return f"{what} ({plan.source})"
 
 
 def _keyword(plan: Plan, captions: Sequence[str]) -> str:

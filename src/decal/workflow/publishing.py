@@ -84,26 +84,23 @@ def fill(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, repo: str)
     samples = tuple(
         Sample(f"images/{number:02d}.png", one.cell.prompt, one.cell.guidance, one.cell.seed) for number, one in enumerate(drawn, start=1)
     )
+    weights = runs.verified(run, kept)
     exported = export_adapter(at, OTHER_FORM, Choice(run.name), kept.step, None).path
-    about = _card(at, run, resolved, kept, Shown(samples, are_new), exported.name)
+    learnt = _learnt(weights, exported, resolved.caption.keyword.strip())
+    others = {exported.name: "for A1111, Forge and ComfyUI", **{file.name: what for file, what in learnt.items()}}
+    about = _card(at, run, resolved, kept, Shown(samples, are_new), others)
+    sources = {WEIGHTS: weights, exported.name: exported, **{file.name: file for file in learnt}}
+    sources |= {sample.file: run.folder / one.file for sample, one in zip(samples, drawn, strict=True)}
     with project.staged_folder(at.folder / FOLDER) as staged:
         (staged / "README.md").write_text(card.text(about, repo), "utf-8")
-        (staged / WEIGHTS).write_bytes(runs.verified(run, kept).read_bytes())
-        (staged / exported.name).write_bytes(exported.read_bytes())
-        learnt = [file for file in (embeddings.beside(runs.verified(run, kept)), embeddings.beside(exported)) if file is not None]
-        for file in learnt:
-            (staged / file.name).write_bytes(file.read_bytes())
-        for sample, one in zip(samples, drawn, strict=True):
-            (staged / sample.file).parent.mkdir(exist_ok=True)
-            (staged / sample.file).write_bytes((run.folder / one.file).read_bytes())
-    return {
-        name: at.folder / FOLDER / name
-        for name in ("README.md", WEIGHTS, exported.name, *(file.name for file in learnt), *(sample.file for sample in samples))
-    }
+        for name, source in sources.items():
+            (staged / name).parent.mkdir(exist_ok=True)
+            (staged / name).write_bytes(source.read_bytes())
+    return {name: at.folder / FOLDER / name for name in ("README.md", *sources)}
 
 
-def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Shown, other: str) -> Card:
-    """What the card says."""
+def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Shown, others: dict[str, str]) -> Card:
+    """What the card says. others: files beside the weights, with what they are."""
     from decal.bases import outline
 
     preset, train = base_preset(resolved.base.model), resolved.train
@@ -136,7 +133,7 @@ def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Sh
         training=recipe,
         verdict=verdict.reason if verdict is not None and is_judged else "",
         shown=shown,
-        others={other: "for A1111, Forge and ComfyUI", **_learnt(at, runs.verified(run, kept), at.folder / "exports" / other, keyword)},
+        others=others,
         data_licences=tuple(str(licence) for licence in licences),
         caution=preset.caution,
     )
@@ -150,10 +147,10 @@ def _through(teacher: str, model: str) -> str:
     return f". It was trained on {named} ({preset.licence}), of which {public_name(model)} was made, so that its few steps stay"
 
 
-def _learnt(at: Project, weights: Path, other: Path, keyword: str) -> dict[str, str]:
+def _learnt(weights: Path, other: Path, keyword: str) -> dict[Path, str]:
     """The files of embeddings beside the weights and their other form, and what reads them."""
     told = {weights: "embeddings of the keyword, for diffusers", other: f"the same for A1111, Forge and ComfyUI, as {keyword}.safetensors"}
-    return {file.name: what for path, what in told.items() if (file := embeddings.beside(path)) is not None}
+    return {file: what for path, what in told.items() if (file := embeddings.beside(path)) is not None}
 
 
 def _recommended(resolved: Resolved, verdict: Verdict | None) -> tuple[float, float]:
