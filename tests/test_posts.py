@@ -131,6 +131,12 @@ def test_languages_are_told(text: str, language: str) -> None:
     [
         ("2,750", 2750, ()),
         ("1.2K", 1200, ()),
+        ("1,2k", 1200, ()),
+        ("2.750", 2750, ()),
+        ("1 234 567", 1234567, ()),
+        ("12.0", 12, ()),
+        ("3.000", None, ("likes: not a number",)),
+        ("1.2.3", None, ("likes: not a number",)),
         (3.0, 3, ()),
         ("NaN", None, ("likes: not a number",)),
         (float("nan"), None, ("likes: not a number",)),
@@ -153,6 +159,8 @@ def test_likes_that_make_no_sense_are_left_out_and_said(likes: object, read: int
         (1607734020, "2020-12-12T00:47:00Z", ()),
         ("2999-01-01", None, ("date: in the future",)),
         ("12/11/10", None, ("date: not understood",)),
+        ("2.1.2020, 13:05", "2020-01-02T13:05:00Z", ()),
+        ("31.02.2020", None, ("date: not understood",)),
     ],
 )
 def test_dates_are_understood_or_left_out_and_said(date: object, read: str | None, notes: tuple[str, ...]) -> None:

@@ -23,9 +23,14 @@ from decal.records import Post, PostMedia
 # Four times the longest that any network of short posts takes; what is longer is kept to here.
 MAX_CHARACTERS = 20_000
 MAX_NAME = 200
-# As in 2,750 and 1.2K and 3M.
-LIKES = re.compile(r"([+-]?\d[\d,_ ]*(?:\.\d+)?)\s*([KkMm]?)")
+LIKES = re.compile(r"([+-]?)(\d[\d.,_'’\s]*?)\s*([KkMm]?)")
+# As in 2,750 and 1 234 567; as in 2.750, which is no fraction, because likes are whole; as in 12.0 and 1.2K and 1,2K.
+GROUPED = re.compile(r"\d{1,3}(?:[,_'’\s]\d{2,3})*[,_'’\s]\d{3}(?:\.\d+)?")
+POINTED = re.compile(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?")
+DECIMAL = re.compile(r"\d+(?:[.,]\d+)?")
 TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
+# Day first, because nobody writes a month first between points.
+DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:[ T,]+(.+))?")
 # A company that covers less of the account's name than this is a chance match, as "td" is in SimonHarrisTD.
 MIN_COVERED = 0.5
 FIRST_YEAR = 1990
@@ -52,13 +57,13 @@ def read(raw: Raw, known: Known) -> Post:
     cleaned = cleaning.clean(content)
     if not cleaned.text and not cleaned.hashtags and not cleaned.emoji:
         notes.append("text: empty")
-    account = _name(raw.cells.get("username")).removeprefix("@")
-    company, is_doubtful = settle_company(account, _name(raw.cells.get("company")), known.companies)
-    date, likes = _date(raw.cells.get("date"), known.now, notes), _likes(raw.cells.get("likes"), notes)
+    account = name_of(raw.cells.get("username")).removeprefix("@")
+    company, is_doubtful = settle_company(account, name_of(raw.cells.get("company")), known.companies)
+    date, likes = _date(raw.cells.get("date"), known.now, notes), likes_of(raw.cells.get("likes"), notes)
     media = _media(raw.cells.get("media"), notes)
     return Post(
         number=raw.number,
-        id=_name(raw.cells.get("id")) or f"row-{raw.number}",
+        id=name_of(raw.cells.get("id")) or f"row-{raw.number}",
         status="kept" if cleaned.text or cleaned.hashtags or cleaned.emoji else "empty",
         notes=tuple(notes),
         original=_safe(content),
@@ -108,7 +113,7 @@ def read_companies(path: Path) -> dict[str, str]:
     return companies
 
 
-def _name(value: object) -> str:
+def name_of(value: object) -> str:
     """A cell that names something, on one line; "" for what is no name."""
     if value is None or value != value or isinstance(value, bool | list | dict):
         return ""
@@ -118,16 +123,16 @@ def _name(value: object) -> str:
     return "" if text.casefold() in ("nan", "none", "null") else text
 
 
-def _likes(value: object, notes: list[str]) -> int | None:
+def likes_of(value: object, notes: list[str]) -> int | None:
+    """A number of likes from a cell; None, with a note, where it makes none."""
     if value is None or value == "":
         notes.append("likes: missing")
         return None
     if isinstance(value, str):
-        match = LIKES.fullmatch(value.strip())
-        if match is None:
+        value = _number(value.strip())
+        if value is None:
             notes.append("likes: not a number")
             return None
-        value = float(re.sub(r"[,_ ]", "", match.group(1))) * TIMES[match.group(2).lower()]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         notes.append("likes: not a number")
         return None
@@ -135,6 +140,23 @@ def _likes(value: object, notes: list[str]) -> int | None:
         notes.append("likes: negative" if value < 0 else "likes: more than there are people")
         return None
     return int(value)
+
+
+def _number(text: str) -> float | None:
+    """A number as people write it; None where it is none, or might be two (3.000 is three thousand here and three there)."""
+    match = LIKES.fullmatch(text)
+    if match is None:
+        return None
+    sign, digits, unit = match.groups()
+    if GROUPED.fullmatch(digits):
+        digits = re.sub(r"[,_'’\s]", "", digits)
+    elif POINTED.fullmatch(digits) and not unit:
+        if set(digits.partition(".")[2]) <= set("0"):
+            return None
+        digits = digits.replace(".", "").replace(",", ".")
+    elif not DECIMAL.fullmatch(digits):
+        return None
+    return float(sign + digits.replace(",", ".")) * TIMES[unit.lower()]
 
 
 def _date(value: object, now: datetime, notes: list[str]) -> str | None:
@@ -161,6 +183,9 @@ def _moment(value: object) -> datetime | None:
             moment = datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
         elif isinstance(value, str) and re.match(r"\d{4}-\d\d", text := value.strip()):
             moment = datetime.fromisoformat(text)
+        elif isinstance(value, str) and (match := DAY_FIRST.fullmatch(value.strip())):
+            number, month, year, clock = match.groups()
+            moment = datetime.fromisoformat(f"{year}-{month:0>2}-{number:0>2}T{clock or '00:00'}")
         elif isinstance(value, str) and (match := re.fullmatch(r"(\w{3}) (\w{3}) (\d\d) ([\d:]{8}) ([+-]\d{4}) (\d{4})", value.strip())):
             day, month, number, clock, zone, year = match.groups()  # As Twitter's interface writes it.
             moment = parsedate_to_datetime(f"{day}, {number} {month} {year} {clock} {zone}")

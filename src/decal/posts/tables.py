@@ -1,4 +1,4 @@
-"""A table of posts -> raw rows, one after another: CSV, TSV, XLSX, JSON lines or parquet.
+"""A table of posts, or of likes -> raw rows, one after another: CSV, TSV, XLSX, JSON lines or parquet.
 
 No row is lost: what cannot be read arrives as a row with a fault. Of a CSV file with a quote that is never closed, only the line where it
 opens is faulty, because what follows is read again. Bytes that are no UTF-8 are read as Windows wrote them, and the row says so.
@@ -28,7 +28,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "media": ("media", "media_urls", "media_url", "images", "image", "photos", "photo"),
     "company": ("inferred company", "inferred_company", "company", "brand"),
 }
-MAX_ROWS = 5_000_000
 MAX_LINE_BYTES = 64 * 2**20
 # How far a row of a CSV file may reach over lines; half of it after each row that turned out to have no end, so that damage stays cheap.
 MAX_ROW_BYTES, MIN_ROW_BYTES = 16 * 2**20, 64 * 2**10
@@ -36,8 +35,20 @@ FAULTY_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
+class Schema:
+    """What a table is to hold. columns: what each may be called, the usual name first. needs: those that must be there, and what of."""
+
+    columns: Mapping[str, tuple[str, ...]]
+    needs: Mapping[str, str]
+
+
+POSTS = Schema(COLUMNS, {"content": "texts"})
+VARIANTS = Schema({"variant": ("variant", "utm_content"), "likes": COLUMNS["likes"]}, {"variant": "ids of variants", "likes": "likes"})
+
+
+@dataclass(frozen=True)
 class Raw:
-    """One row as it stands. number: from 1. cells: by the names in COLUMNS. fault: why there are none. text: what stands there then."""
+    """One row as it stands. number: from 1. cells: by their names in the schema. fault: why there are none. text: what is there then."""
 
     number: int
     cells: Mapping[str, object]
@@ -48,26 +59,28 @@ class Raw:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that is ready to be read. columns: the name in the table of each of COLUMNS that it has."""
+    """A table that is ready to be read. columns: the name in the table of each of the schema that it has."""
 
     kind: str
     columns: Mapping[str, str]
     rows: Iterator[Raw]
 
 
-def read(path: Path, named: Mapping[str, str]) -> Table:
+def read(path: Path, named: Mapping[str, str], schema: Schema = POSTS) -> Table:
     """The rows of a table.
 
-    named: columns that are called otherwise, `{"content": "tweet_text"}`. Raises DataError where there is no table or no column of texts;
-    so do the rows where a file turns out to be damaged as a whole.
+    named: columns that are called otherwise, `{"content": "tweet_text"}`. Raises DataError where there is no table or a column is missing
+    that must be there; so do the rows where a file turns out to be damaged as a whole.
     """
-    unknown = [name for name in named if name not in COLUMNS]
+    unknown = [name for name in named if name not in schema.columns]
     if unknown:
-        raise DataError(f"{unknown[0]} is no column of posts.\nThere are: {', '.join(COLUMNS)}; write for instance content=tweet_text.")
+        raise DataError(
+            f"{unknown[0]} is no column of posts.\nThere are: {', '.join(schema.columns)}; write for instance content=tweet_text."
+        )
     if not path.is_file():
-        raise DataError(f"{path} is not a file.\nName a table of posts: {', '.join(ENDINGS)}.")
+        raise DataError(f"{path} is not a file.\nName a table: {', '.join(ENDINGS)}.")
     kind = path.suffix.lower().removeprefix(".")
-    readers: dict[str, Callable[[Path, Mapping[str, str]], Table]] = {
+    readers: dict[str, Callable[[Path, Find], Table]] = {
         "csv": _csv,
         "tsv": _csv,
         "jsonl": _jsonl,
@@ -77,25 +90,31 @@ def read(path: Path, named: Mapping[str, str]) -> Table:
     }
     if kind not in readers:
         raise DataError(f"{path} is no table that Decal reads.\nSave it as one of {', '.join(ENDINGS)}.")
-    return readers[kind](path, named)
+    return readers[kind](path, lambda there: _columns(path, there, named, schema))
 
 
-def _columns(path: Path, there: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
-    """The table's own name of each column. Raises DataError where texts have none, or a name is not there."""
+Find = Callable[[Iterable[str]], dict[str, str]]
+"""The columns of a table -> its own name of each of the schema."""
+
+
+def _columns(path: Path, there: Iterable[str], named: Mapping[str, str], schema: Schema) -> dict[str, str]:
+    """The table's own name of each column. Raises DataError where one that must be there has none, or a name is not there."""
     by_name = {" ".join(name.split()).casefold(): name for name in there}
     found: dict[str, str] = {}
-    for column, names in COLUMNS.items():
+    for column, names in schema.columns.items():
         wanted = [named[column]] if column in named else names
         name = next((by_name[name.casefold()] for name in wanted if name.casefold() in by_name), None)
         if name is None and column in named:
             raise DataError(f"{path} has no column {named[column]!r}.\nIts columns are: {_listed(by_name.values())}.")
         if name is not None:
             found[column] = name
-    if "content" not in found:
-        raise DataError(
-            f"{path} has no column of texts ({', '.join(COLUMNS['content'])}).\nIts columns are: {_listed(by_name.values())}. "
-            "Name it with  --column content=NAME"
-        )
+    for column, what in schema.needs.items():
+        if column not in found:
+            remedy = f"Name it with  --column {column}=NAME" if schema is POSTS else f"Give it the name {column}."
+            raise DataError(
+                f"{path} has no column of {what} ({', '.join(schema.columns[column])}).\n"
+                f"Its columns are: {_listed(by_name.values())}. {remedy}"
+            )
     return found
 
 
@@ -103,7 +122,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(printable(name)[:40] for name in list(names)[:20]) or "none"
 
 
-def _csv(path: Path, named: Mapping[str, str]) -> Table:
+def _csv(path: Path, find: Find) -> Table:
     file, decode = _opened(path)
     lines = _Lines(file, decode)
     with contextlib.ExitStack() as stack:
@@ -112,7 +131,7 @@ def _csv(path: Path, named: Mapping[str, str]) -> Table:
         delimiter = max("\t,;|" if path.suffix.lower() == ".tsv" else ",;\t|", key=head.count)
         csv.field_size_limit(MAX_LINE_BYTES)
         header = next(csv.reader([head], delimiter=delimiter), [])
-        columns = _columns(path, header, named)
+        columns = find(header)
         stack.pop_all()
     next(lines, None)
     return Table("csv", columns, _csv_rows(lines, header, columns, delimiter))
@@ -244,12 +263,12 @@ def _from_utf8(data: bytes) -> tuple[str, bool]:
         return data.decode("cp1252", "replace"), True
 
 
-def _jsonl(path: Path, named: Mapping[str, str]) -> Table:
+def _jsonl(path: Path, find: Find) -> Table:
     file, decode = _opened(path)
     with file:
         heads = [_object(decode(line)[0]) for _, line in zip(range(1000), iter(lambda: file.readline(MAX_LINE_BYTES), b""), strict=False)]
     there = dict.fromkeys(name for head in heads if isinstance(head, dict) for name in head)
-    columns = _columns(path, there, named)
+    columns = find(there)
     return Table("jsonl", columns, _jsonl_rows(path, columns))
 
 
@@ -280,7 +299,7 @@ def _object(text: str) -> dict[str, object] | str:
     return row if isinstance(row, dict) else "not a JSON object"
 
 
-def _xlsx(path: Path, named: Mapping[str, str]) -> Table:
+def _xlsx(path: Path, find: Find) -> Table:
     try:
         import openpyxl
     except ImportError as problem:
@@ -297,7 +316,7 @@ def _xlsx(path: Path, named: Mapping[str, str]) -> Table:
         raise
     except Exception as problem:  # A damaged archive fails in a dozen ways.
         raise _damaged(path, problem) from problem
-    columns = _columns(path, [name for name in header if name], named)
+    columns = find([name for name in header if name])
     return Table("xlsx", columns, _xlsx_rows(path, rows, {column: header.index(name) for column, name in columns.items()}))
 
 
@@ -330,10 +349,10 @@ def _damaged(path: Path, problem: Exception) -> DataError:
     return DataError(f"{path} cannot be read as a workbook ({why}).\nSave it again, or as CSV.")
 
 
-def _parquet(path: Path, named: Mapping[str, str]) -> Table:
+def _parquet(path: Path, find: Find) -> Table:
     names, rows = parquets.read_rows(shards_of([path]), str(path))
     try:
-        columns = _columns(path, names, named)
+        columns = find(names)
     except DataError:
         cast(Any, rows).close()
         raise
