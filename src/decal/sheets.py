@@ -31,12 +31,16 @@ MAX_TABLE_PX = 50_000_000
 
 @dataclass(frozen=True)
 class _Row:
-    """One row of pictures, None for one that there is not. note: a second, quiet line of its label. is_first: a new prompt begins here."""
+    """One row of pictures, None for one that there is not.
+
+    note: a second, quiet line of its label. is_first: a new prompt begins here. under: a quiet line beneath each picture, or none at all.
+    """
 
     label: str
     note: str
     files: Sequence[Path | Image.Image | None]
     is_first: bool
+    under: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -180,13 +184,13 @@ def words_sheet(
     return _page(measure, [_title(measure, title, facts), _table(measure, [_Head(word, "") for word in words], table)])
 
 
-def posts_sheet(rows: Sequence[tuple[str, str, Sequence[Path | None]]], cells: Sequence[Cell], *, title: str, base: str) -> Image.Image:
-    """One row a post: its text, under it in quiet letters what was made of it, and its candidates under their numbers.
+def posts_sheet(rows: Sequence[tuple[str, str, Mapping[str, Path]]], cells: Sequence[Cell], *, title: str, base: str) -> Image.Image:
+    """One row a post: its text, under it in quiet letters what was made of it, and its candidates under their numbers and above their ids.
 
-    rows: text, plan, and the files of the candidates. cells: what was drawn. base: what with.
+    rows: text, plan, and the files of the candidates by id. cells: what was drawn. base: what with.
     """
     columns = max(len(files) for _, _, files in rows)
-    table = [_Row(text, plan, list(files), is_first=True) for text, plan, files in rows]
+    table = [_Row(text, plan, list(files.values()), is_first=True, under=list(files)) for text, plan, files in rows]
     measure = replace(_measure(cells[0], columns, len(rows)), label_share=2)
     facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
     return _page(
@@ -265,8 +269,11 @@ def _table(measure: _Measure, heads: list[_Head], rows: list[_Row]) -> Part:
     head_height = round(max(_height(label, measure.text) + _height(note, measure.small) for label, note in column_text)) + measure.of(14)
     labels = [(wrap(row.label, measure.text, measure.label_width), wrap(row.note, measure.small, measure.label_width)) for row in rows]
     heights = [
-        max(measure.picture_height, round(_height(label, measure.text) + _height(note, measure.small)) + measure.of(4))
-        for label, note in labels
+        max(
+            measure.picture_height + (round(measure.small * LINE_HEIGHT) + measure.of(4) if row.under else 0),
+            round(_height(label, measure.text) + _height(note, measure.small)) + measure.of(4),
+        )
+        for row, (label, note) in zip(rows, labels, strict=True)
     ]
     has_groups = not all(row.is_first for row in rows)
     above = [measure.of(30) if has_groups and row.is_first and number else measure.gap for number, row in enumerate(rows)]
@@ -284,6 +291,8 @@ def _table(measure: _Measure, heads: list[_Head], rows: list[_Row]) -> Part:
             write(pen, (measure.margin, below), note, measure.small, QUIET)
             for index, file in enumerate(row.files):
                 _place(page, (measure.column(index), y), measure, file)
+            for index, line in enumerate(row.under):
+                write(pen, (measure.column(index), y + measure.picture_height + measure.of(4)), [line], measure.small, QUIET)
             y += height
 
     return head_height + sum(heights) + sum(above), draw

@@ -98,7 +98,7 @@ def draw_posts(at: Project, settings: Settings, choice: Choice, wish: PostWish, 
         rows = []
         for post, plan in part:
             own = [one for one in variants if (one.post, one.account) == (post.id, post.account)]
-            rows.append((_shown(post), f"{_plan_told(plan)}. {_order_told(own)}", [at.folder / one.file for one in own]))
+            rows.append((_shown(post), f"{_plan_told(plan)}. {_order_told(own)}", {one.variant: at.folder / one.file for one in own}))
         title = f"Candidates for posts {first + 1} to {first + len(part)} of {wish.table.name}"
         sheet = sheets.posts_sheet(rows, cells, title=title, base=lora.told)
         yield gallery.write_sheet(folder / f"sheet-{first // POSTS_A_SHEET + 1:02d}.png", sheet, len(cells))
