@@ -10,7 +10,7 @@ from PIL import Image
 from typed import Call
 
 from decal import project
-from decal.posts.audience import Audience
+from decal.posts.audience import Audience, Part
 from decal.posts.engagement import Ranker, _folds, learn, ranks
 from decal.posts.predictors import Boosted, Ridge
 from decal.records import EngagementReport
@@ -26,7 +26,8 @@ def audience(seed: int, taste: float, accounts: int = 40, posts: int = 20) -> Au
     likes = np.maximum(0, level[account] + taste * strength[account] * tone[:, 1] + dice.normal(0, 0.9, size))
     sides = np.where(account < 4, "unseen account", "train").tolist()
     looks = Looks(content, content, histogram, tone)
-    return Audience(tuple(f"account {one}" for one in account), ("",) * size, tuple(sides), likes, looks, dice.normal(size=(size, 8)))
+    names = tuple(f"account {one}" for one in account)
+    return Audience(names, ("",) * size, names, tuple(sides), likes, looks, dice.normal(size=(size, 8)))
 
 
 def test_a_taste_is_found_with_its_sign() -> None:
@@ -138,3 +139,42 @@ def test_accounts_of_one_company_are_predicted_together() -> None:
     assert [folds[one] == folds[one + 1] == folds[one + 2] for one in range(0, 30, 3)] == [True] * 10
     # Of one company alone, its accounts stand for themselves.
     assert len(set(_folds(accounts, ["company"] * 30))) == 5
+
+
+def published(found: Audience, taste: float, posts: int = 60) -> Audience:
+    """The audience with four variants of each of some posts behind it, whose likes differ a thousandfold between posts."""
+    more = audience(7, taste, accounts=posts, posts=4)
+    groups = tuple(f"{name} published" for name in more.accounts)
+    behind: list[Part] = ["published"] * len(groups)
+    accounts = tuple(f"account {place // 4 % 16 + 4}" for place in range(len(groups)))
+    pairs = zip((found.picture.content, found.picture.style, found.picture.histogram, found.picture.tone),
+                (more.picture.content, more.picture.style, more.picture.histogram, more.picture.tone), strict=True)  # fmt: skip
+    return Audience(
+        found.accounts + accounts, found.companies + more.companies, found.groups + groups, (*found.sides, *behind),
+        np.append(found.likes, more.likes), Looks(*(np.concatenate(pair) for pair in pairs)), np.concatenate([found.rest, more.rest * 0]),
+    )  # fmt: skip
+
+
+def test_variants_that_were_published_are_learnt_from_and_tested_on_nowhere() -> None:
+    found = audience(0, 0.0, accounts=20, posts=10)
+    before, after = learn(found, "none", ""), learn(published(found, -2.0), "none", "")
+    assert before is not None
+    assert after is not None
+    looks = audience(1, 0).picture
+    assert np.corrcoef(after.ranker.scores(looks), looks.tone[:, 1])[0, 1] < -0.8
+    assert (after.report.posts, after.report.published) == (before.report.posts, 240)
+    kept = [
+        [(one.split, one.posts, one.value) for one in learnt.report.figures if one.predictor == "account mean"]
+        for learnt in (before, after)
+    ]
+    assert kept[0] == kept[1]
+
+
+def test_what_was_published_later_does_not_foretell_kept_out_days() -> None:
+    found = audience(0, -0.6, accounts=20, posts=10)
+    found = replace(found, sides=tuple("unseen time" if number % 10 == 0 else side for number, side in enumerate(found.sides)))
+    learnt = [learn(one, "none", "") for one in (found, published(found, 2.0))]
+    rows = [
+        [one.value for one in each.report.figures if (one.split, one.predictor) == ("kept-out time", "ridge")] for each in learnt if each
+    ]
+    assert rows[0] == rows[1]

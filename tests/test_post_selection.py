@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from decal.posts.exemplars import Exemplars
-from decal.posts.observed import score
+from decal.posts.observed import score, taken_in
 from decal.posts.selection import Order, Seen, fits
 from decal.records import Post, PostPlace, PostVariant, PromptPlan
 
@@ -86,14 +86,24 @@ def test_observed_likes_are_held_against_the_order_within_a_post() -> None:
     variants = [variant(f"post {post}", rank) for post in range(20) for rank in (1, 2, 3)]
     # Posts differ a thousandfold; within each, the first has twice and the last half the likes of the second.
     likes = {one.variant: int(100 * 1.4 ** int(one.post[5:]) * 2 ** (2 - one.rank)) for one in variants}
-    right = score(variants, likes)
+    right = score(variants, taken_in(variants, [], likes))
     assert (right.posts, right.variants, right.pairs, right.agreement) == (20, 60, 60, (1.0, 1.0, 1.0))
-    wrong = score(variants, {one.variant: 100 * one.rank for one in variants})
+    wrong = score(variants, taken_in(variants, [], {one.variant: 100 * one.rank for one in variants}))
     assert (wrong.agreement[0], wrong.lines()[2].endswith("surely worse")) == (0.0, True)
 
 
 def test_few_posts_in_the_expected_order_are_no_proof() -> None:
     variants = [variant(f"post {number}", rank) for number in range(7) for rank in (1, 2)]
-    found = score(variants, {one.variant: 100 - one.rank for one in variants})
+    found = score(variants, taken_in(variants, [], {one.variant: 100 - one.rank for one in variants}))
     assert (found.pairs, found.agreement, found.lead) == (7, (None, None, None), (None, None, None))
     assert all("cannot be told yet, of fewer than 8 posts" in line for line in found.lines()[1:])
+
+
+def test_what_was_expected_before_stays_when_candidates_are_ordered_anew() -> None:
+    variants = [variant(f"post {post}", rank) for post in range(8) for rank in (1, 2, 3)]
+    first = taken_in(variants, [], {one.variant: 1 for one in variants if one.rank == 1})
+    # Whoever learnt that the first did badly now ranks them the other way round.
+    anew = [one.model_copy(update={"rank": 4 - one.rank}) for one in variants]
+    found = taken_in(anew, first, {f"post {post}-2": 9 for post in range(8)})
+    assert [(one.rank, one.likes) for one in found[:3]] == [(1, 1), (2, 9), (3, None)]
+    assert score(anew, found).agreement == (0.0, 0.0, 0.0)

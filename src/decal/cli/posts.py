@@ -132,17 +132,21 @@ def draw(
 
 @app.command()
 def observe(
-    likes: Annotated[Path, typer.Argument(help="A CSV file with the columns variant (or utm_content) and likes.")],
+    likes: Annotated[
+        Path, typer.Argument(help="A table with the columns variant (or utm_content) and likes: .csv, .tsv, .jsonl, .xlsx or .parquet.")
+    ],
     folder: Folder = HERE,
+    changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Take in the likes of published variants.
 
-    Says how they agree with what was expected, over all that was observed so far. What ranks candidates is not changed by them.
+    Says how they agree with what was expected before, over all that was observed so far, and learns the audience anew with them, so that
+    the next candidates are ordered by it.
     """
     from decal import workflow
 
-    show_work(folder, [], lambda at, _: workflow.observe_posts(at, likes), json)
+    show_work(folder, changes, lambda at, settings: workflow.observe_posts(at, settings, likes, STOP), json)
 
 
 @app.command()

@@ -1,13 +1,16 @@
 """Posts with their likes, their pictures and what else is known of them, as arrays.
 
 A post's picture comes as an embedder sees it, its text as counts of hashed words, its time as parts of day and week. Nothing here knows the
-account but by its name: what is usual for an account is a level of its own, so that no feature can pass for it.
+account but by its name: what is usual for an account is a level of its own, so that no feature can pass for it. Variants that were
+published and observed stand behind the posts; they are only ever learnt from, and only held against each other.
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,35 +23,60 @@ from decal.scores.looks import Looks
 Numbers = NDArray[np.float64]
 WORDS = 96
 KINDS = ("photo", "video", "gif")
+Part = Side | Literal["published"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A variant that was published, and what came of it. account: in lower case. post: the id of what it was drawn for."""
+
+    account: str
+    post: str
+    likes: int
 
 
 @dataclass(frozen=True)
 class Audience:
-    """Posts that people liked more or less. likes: log(1 + likes). picture: [N, P], rows of NaN where it cannot be seen. rest: [N, R]."""
+    """Posts that people liked more or less.
+
+    groups: what the likes of each are held against: its account's, or those of other variants of the same post. likes: log(1 + likes).
+    picture: [N, P], rows of NaN where it cannot be seen. rest: [N, R].
+    """
 
     accounts: tuple[str, ...]
     companies: tuple[str, ...]
-    sides: tuple[Side, ...]
+    groups: tuple[str, ...]
+    sides: tuple[Part, ...]
     likes: Numbers
     picture: Looks
     rest: Numbers
 
     @classmethod
-    def of(cls, posts: Sequence[Post], sides: Sequence[Side], picture: Looks) -> "Audience":
-        """From posts whose likes are known, and what is seen in the picture of each."""
+    def of(cls, posts: Sequence[Post], sides: Sequence[Side], picture: Looks, published: Sequence[Published] = ()) -> "Audience":
+        """From posts whose likes are known, then variants, and what is seen in the picture of each."""
+        accounts = [*(post.account.casefold() for post in posts), *(one.account for one in published)]
+        companies = {post.account.casefold(): known_company(post) for post in posts}
+        several = Counter((one.account, one.post) for one in published)
+        # One variant of a post is held against others of its account; none of them against the table, which is older.
+        groups = [f"{one.account} published" + (f" {one.post}" if several[one.account, one.post] > 1 else "") for one in published]
+        behind: list[Part] = ["published"] * len(published)
+        rest = np.array([features(post) for post in posts], np.float64).reshape(len(posts), -1)
         return cls(
-            tuple(post.account.casefold() for post in posts),
-            tuple(known_company(post) for post in posts),
-            tuple(sides),
-            np.log1p(np.array([post.likes or 0 for post in posts], np.float64)),
+            tuple(accounts),
+            (*(known_company(post) for post in posts), *(companies.get(one.account, "") for one in published)),
+            (*accounts[: len(posts)], *groups),
+            (*sides, *behind),
+            np.log1p(np.array([*(post.likes or 0 for post in posts), *(one.likes for one in published)], np.float64)),
             picture,
-            np.array([features(post) for post in posts], np.float64).reshape(len(posts), -1),
+            # Variants of a post share its words, so they say nothing more of words.
+            np.concatenate([rest, np.broadcast_to(rest.mean(axis=0), (len(published), rest.shape[1]))]) if published else rest,
         )
 
     def rows(self, keep: NDArray[np.intp]) -> "Audience":
         """Some of the posts."""
-        names, companies, sides = ([told[place] for place in keep] for told in (self.accounts, self.companies, self.sides))
-        return Audience(tuple(names), tuple(companies), tuple(sides), self.likes[keep], self.picture.rows(keep), self.rest[keep])
+        names, companies, groups = ([told[place] for place in keep] for told in (self.accounts, self.companies, self.groups))
+        sides = tuple(self.sides[place] for place in keep)
+        return Audience(tuple(names), tuple(companies), tuple(groups), sides, self.likes[keep], self.picture.rows(keep), self.rest[keep])
 
 
 def features(post: Post) -> list[float]:

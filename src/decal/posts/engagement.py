@@ -2,7 +2,8 @@
 
 Every number stands beside two that know nothing of a post: the constant, and the mean of its account. What ranks is the picture alone,
 since candidates for one post differ in nothing else; it counts as told only where it ranks posts of accounts that it did not learn from,
-surely. Accounts are predicted in turn from all others; those that are kept out decide nothing.
+surely. Accounts are predicted in turn from all others; those that are kept out decide nothing. Variants that were published are learnt from
+beside the posts, never with their account left in where it is tested; and nothing is tested on them here, because they were chosen.
 """
 
 import zipfile
@@ -37,21 +38,22 @@ REACH = 1.5
 CONTENT, COLOURS = 24, 16
 # Components of more pictures would be the same.
 MAX_SEEN = 5_000
+LEARNT_FROM = ("train", "published")
 SPLITS = ("accounts in turn", "kept-out accounts", "kept-out time")
 
 
 @dataclass(frozen=True)
 class Within:
     """What differs within accounts, so that an account's level cannot pass for what its pictures are like: big accounts that post blue
-    pictures do not say that blue is liked. places: the account of each post. counts: posts of each account."""
+    pictures do not say that blue is liked. places: the account of each post, or the post of each variant. counts: of each of those."""
 
     places: NDArray[np.intp]
     counts: Numbers
 
     @classmethod
-    def of(cls, accounts: Sequence[str]) -> "Within":
+    def of(cls, groups: Sequence[str]) -> "Within":
         """Of the posts that are learnt from."""
-        _, places, counts = np.unique(np.array(accounts, dtype=str), return_inverse=True, return_counts=True)
+        _, places, counts = np.unique(np.array(groups, dtype=str), return_inverse=True, return_counts=True)
         return cls(places, counts.astype(np.float64))
 
     def less(self, values: Numbers) -> Numbers:
@@ -105,11 +107,11 @@ class Ranker:
 
     @classmethod
     def of(cls, audience: Audience, rows: NDArray[np.intp], sight: Sight) -> "Ranker":
-        """Learnt from some posts."""
+        """Learnt from some posts and variants. Only posts say what is high, since variants were chosen to be."""
         learnt = audience.rows(rows)
         x = sight.at(learnt.picture)
-        ridge = Within.of(learnt.accounts).ridge(x, learnt.likes)
-        medium, high = np.quantile(ridge.predict(x), (MEDIUM_FROM, HIGH_FROM))
+        ridge = Within.of(learnt.groups).ridge(x, learnt.likes)
+        medium, high = np.quantile(ridge.predict(x[_is_post(learnt)]), (MEDIUM_FROM, HIGH_FROM))
         reach = REACH * float(np.quantile(_distance(x), 0.999))
         return cls(sight, ridge, float(medium), float(high), reach)
 
@@ -151,24 +153,27 @@ class Learnt:
 def learn(audience: Audience, embedder: str, made_of: str) -> Learnt | None:
     """Learn from the posts of the side `train` whose picture can be seen, and test on all others; None where there are too few."""
     sides = np.array(audience.sides)
-    train = np.flatnonzero((sides == "train") & audience.picture.is_there)
-    if len(train) < 2 * MIN_POSTS:
+    posts = np.flatnonzero((sides == "train") & audience.picture.is_there)
+    if len(posts) < 2 * MIN_POSTS:
         return None
-    sight = Sight.of(audience.picture.rows(train))
+    train = np.flatnonzero(np.isin(sides, LEARNT_FROM) & audience.picture.is_there)
+    sight = Sight.of(audience.picture.rows(posts))
     x = Features(sight.at(audience.picture), audience.rest)
     folds = _folds([audience.accounts[place] for place in train], [audience.companies[place] for place in train])
     predicted: dict[str, Predictions] = {SPLITS[0]: _in_turn(audience, x, train, folds)}
-    for split, side in zip(SPLITS[1:], ("unseen account", "unseen time"), strict=True):
+    # What was published came later than any post, so it may not foretell them.
+    for split, side, known in zip(SPLITS[1:], ("unseen account", "unseen time"), (train, posts), strict=True):
         rows = np.flatnonzero((sides == side) & audience.picture.is_there)
         if len(rows):
-            predicted[split] = _predictions(audience, x, train, rows)
+            predicted[split] = _predictions(audience, x, known, rows)
     figures = tuple(one for split, found in predicted.items() for one in figures_of(audience, split, found))
     as_good = _as_good(audience, x.picture, train, folds)
     is_told, reason = told(audience, predicted[SPLITS[0]], as_good)
     halves = [train[[fold % 2 == half for fold in folds]] for half in (0, 1)]
     return Learnt(
         EngagementReport(
-            posts=len(train) + sum(len(found.rows) for split, found in predicted.items() if split != SPLITS[0]),
+            posts=len(posts) + sum(len(found.rows) for split, found in predicted.items() if split != SPLITS[0]),
+            published=len(train) - len(posts),
             accounts=len(set(audience.accounts)),
             embedder=embedder,
             is_told=is_told,
@@ -179,7 +184,7 @@ def learn(audience: Audience, embedder: str, made_of: str) -> Learnt | None:
         ),
         Ranker.of(audience, train, sight),
         (Ranker.of(audience, halves[0], sight), Ranker.of(audience, halves[1], sight))
-        if min(map(len, halves)) >= 2
+        if min(int(_is_post(audience)[half].sum()) for half in halves) >= 2
         else _twice(audience, train, sight),
     )
 
@@ -217,9 +222,11 @@ LEARNT: Mapping[str, type[Ridge] | type[Boosted]] = {
 
 def _predictions(audience: Audience, x: Features, train: NDArray[np.intp], rows: NDArray[np.intp]) -> Predictions:
     """Some posts, predicted from others."""
-    names, companies = [audience.accounts[place] for place in train], [audience.companies[place] for place in train]
-    levels = Levels.of(names, companies, audience.likes[train])
-    within = Within.of(names)
+    posts = train[_is_post(audience)[train]]
+    names, companies = [audience.accounts[place] for place in posts], [audience.companies[place] for place in posts]
+    levels = Levels.of(names, companies, audience.likes[posts])
+    groups = [audience.groups[place] for place in train]
+    within = Within.of(groups)
     left = within.less(audience.likes[train])
     effects = {}
     for name, kind in LEARNT.items():
@@ -229,7 +236,7 @@ def _predictions(audience: Audience, x: Features, train: NDArray[np.intp], rows:
         predictor: Predictor = within.ridge(scaled[train], left) if kind is Ridge else kind.fit(scaled[train], left)
         effects[name] = predictor.predict(scaled[rows])
     for turn in range(SHUFFLES):
-        effects[f"shuffled {turn}"] = within.ridge(x.picture[train], _shuffled(names, left, turn)).predict(x.picture[rows])
+        effects[f"shuffled {turn}"] = within.ridge(x.picture[train], _shuffled(groups, left, turn)).predict(x.picture[rows])
     level = levels.at([audience.accounts[place] for place in rows], [audience.companies[place] for place in rows])
     return Predictions(rows, level, np.full(len(rows), levels.everybody), effects)
 
@@ -238,10 +245,10 @@ def _in_turn(audience: Audience, x: Features, train: NDArray[np.intp], folds: Se
     """Each account predicted from the others."""
     parts = []
     for fold in sorted(set(folds)):
-        is_out = np.array([one == fold for one in folds])
-        if is_out.all():
+        is_out, is_post = np.array([one == fold for one in folds]), _is_post(audience)[train]
+        if not (is_post & ~is_out).any() or not (is_post & is_out).any():
             continue
-        parts.append(_predictions(audience, x, train[~is_out], train[is_out]))
+        parts.append(_predictions(audience, x, train[~is_out], train[is_post & is_out]))
     if not parts:
         parts = [_predictions(audience, x, train, train[:0])]
     return Predictions(
@@ -312,11 +319,11 @@ def told(audience: Audience, found: Predictions, as_good: int) -> tuple[bool, st
 
 def _as_good(audience: Audience, picture: Numbers, train: NDArray[np.intp], folds: Sequence[int]) -> int:
     """How many shuffles of the likes within their accounts, learnt from in the same way, give as good an order in the accounts left out."""
-    names = [audience.accounts[place] for place in train]
+    names = [audience.groups[place] for place in train]
     _, groups = np.unique(np.array(names), return_inverse=True)
-    fold = np.array(folds)
-    splits = [(np.flatnonzero(fold != one), np.flatnonzero(fold == one)) for one in sorted(set(folds))]
-    splits = [(inside, outside) for inside, outside in splits if len(inside)]
+    fold, is_post = np.array(folds), _is_post(audience)[train]
+    splits = [(np.flatnonzero(fold != one), np.flatnonzero((fold == one) & is_post)) for one in sorted(set(folds))]
+    splits = [(inside, outside) for inside, outside in splits if is_post[inside].any() and len(outside)]
     designs = [Within.of([names[place] for place in inside]).design(picture[train[inside]]) for inside, _ in splits]
     left = Within.of(names).less(audience.likes[train])
     dice = np.random.default_rng(2)
@@ -326,7 +333,7 @@ def _as_good(audience: Audience, picture: Numbers, train: NDArray[np.intp], fold
         effects = np.zeros(len(likes))
         for (inside, outside), design in zip(splits, designs, strict=True):
             effects[outside] = design.fit(likes[inside]).predict(picture[train[outside]])
-        one, other = (_placed(values, groups) for values in (effects, likes))
+        one, other = (_placed(values[is_post], groups[is_post]) for values in (effects, likes))
         return float(one @ other)
 
     best = order(left)
@@ -415,14 +422,19 @@ def _folds(accounts: Sequence[str], companies: Sequence[str]) -> list[int]:
     return [fold[account] for account in accounts]
 
 
-def _shuffled(accounts: Sequence[str], likes: Numbers, turn: int) -> Numbers:
-    """The likes shuffled within each account."""
+def _shuffled(names: Sequence[str], likes: Numbers, turn: int) -> Numbers:
+    """The likes shuffled within each account, or among the variants of each post."""
     dice, found = np.random.default_rng(1 + turn), likes.copy()
-    _, groups = np.unique(np.array(accounts), return_inverse=True)
+    _, groups = np.unique(np.array(names), return_inverse=True)
     for group in range(int(groups.max()) + 1):
         own = np.flatnonzero(groups == group)
         found[own] = likes[dice.permutation(own)]
     return found
+
+
+def _is_post(audience: Audience) -> NDArray[np.bool_]:
+    """Which rows are of the table, [N]; the others are variants that were published."""
+    return np.array([side != "published" for side in audience.sides], bool)
 
 
 def _distance(x: Numbers) -> Numbers:

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from decal.posts.engagement import RESAMPLES, interval
-from decal.records import PostVariant
+from decal.records import ObservedLikes, PostVariant
 from decal.scores.statistic import Mean, Statistic, resampled
 
 LEAST_POSTS = 8
@@ -42,19 +42,42 @@ class Observed:
         return told
 
 
-def score(variants: Sequence[PostVariant], likes: Mapping[str, int]) -> Observed:
-    """Expected against observed. likes: by variant."""
+def taken_in(variants: Sequence[PostVariant], before: Sequence[ObservedLikes], likes: Mapping[str, int]) -> list[ObservedLikes]:
+    """What is known with new likes. Of each post that was observed all variants are kept, with the ranks that they had then.
+
+    variants: all there are, as they are ranked now.
+    """
+    known = {one.variant: one for one in before}
+    posts = {group_of(one) for one in variants if one.variant in known or one.variant in likes}
+    found = dict(known)
+    for one in variants:
+        if group_of(one) in posts:
+            was = known.get(one.variant)
+            count = likes.get(one.variant, None if was is None else was.likes)
+            found[one.variant] = ObservedLikes(variant=one.variant, rank=one.rank if was is None else was.rank, likes=count)
+    return [found[name] for name in sorted(found)]
+
+
+def group_of(variant: PostVariant) -> tuple[str, str]:
+    """The account and the post that a variant was drawn for."""
+    return variant.account.casefold(), variant.post
+
+
+def score(variants: Sequence[PostVariant], known: Sequence[ObservedLikes]) -> Observed:
+    """Expected before anything was observed against observed."""
+    likes = {one.variant: one.likes for one in known if one.likes is not None}
+    ranks = {one.variant: one.rank for one in known}
     groups: dict[tuple[str, str], list[PostVariant]] = {}
     for one in variants:
         if one.variant in likes:
-            groups.setdefault((one.account.casefold(), one.post), []).append(one)
+            groups.setdefault(group_of(one), []).append(one)
     rows = []
     for group in groups.values():
         gained = {one.variant: float(np.log1p(likes[one.variant])) for one in group}
         pairs = [(one, other) for one, other in combinations(group, 2) if gained[one.variant] != gained[other.variant]]
         # A rank of 1 is the best, so the smaller one should have gained more.
-        right = sum((one.rank < other.rank) == (gained[one.variant] > gained[other.variant]) for one, other in pairs)
-        first = min(group, key=lambda one: one.rank)
+        right = sum((ranks[one.variant] < ranks[other.variant]) == (gained[one.variant] > gained[other.variant]) for one, other in pairs)
+        first = min(group, key=lambda one: ranks[one.variant])
         others = [gained[one.variant] for one in group if one is not first]
         rows.append((right, len(pairs), gained[first.variant] - float(np.mean(others)) if others else 0.0, float(bool(others))))
     table = np.array(rows, np.float64).reshape(-1, 4)

@@ -199,12 +199,14 @@ class EngagementFigure(Line):
 class EngagementReport(Line):
     """What was learnt of an audience; `posts/engagement.json`.
 
-    posts, accounts: that were learnt from and tested on. is_told: whether pictures alone rank the posts of accounts that nothing was learnt
-    from. reason: why, or why not, in a sentence. calibration: for fifths of the posts by what the picture alone predicts, what was
-    predicted and what came, as log(1 + likes) above the account's level. made_of: of what, for the test whether anything changed.
+    posts, accounts: that were learnt from and tested on. published: variants that were learnt from as well, and tested on nowhere. is_told:
+    whether pictures alone rank the posts of accounts that nothing was learnt from. reason: why, or why not, in a sentence. calibration: for
+    fifths of the posts by what the picture alone predicts, what was predicted and what came, as log(1 + likes) above the account's level.
+    made_of: of what, for the test whether anything changed.
     """
 
     posts: int
+    published: int = 0
     accounts: int
     embedder: str
     is_told: bool
@@ -240,10 +242,15 @@ class PostVariant(Line):
 
 
 class ObservedLikes(Line):
-    """What people made of a variant that was published; a line of `posts/observed.jsonl`."""
+    """What people made of a variant that was published; a line of `posts/observed.jsonl`.
+
+    rank: among the candidates of its post, before any of them was observed; what is learnt from likes may order them anew, and must not be
+    held against those very likes. likes: None for one that stands here for its rank alone.
+    """
 
     variant: str
-    likes: int
+    rank: int
+    likes: int | None
 
 
 Bounds = tuple[float | None, float | None, float | None]

@@ -67,7 +67,7 @@ def _ways(found: Appraisal) -> Markup:
 
 
 def _differences(found: Appraisal) -> Markup:
-    def row(one: AppraisedDifference) -> tuple[str, ...]:
+    def row(one: AppraisedDifference) -> tuple[str | Markup, ...]:
         return one.name, MEASURES[one.measure], _told((one.value, one.low, one.high), signed=True), one.outcome
 
     note = "Differences are paired by post. The best of several is chosen by what one half of the accounts teaches and judged by the other."
@@ -100,7 +100,10 @@ def _inside(at: Project, file: str | None) -> Path | None:
 def _audience(learnt: EngagementReport | None) -> Markup:
     if learnt is None:
         return Markup("")
-    parts = [element("p", learnt.reason)]
+    more = (
+        f" Learnt from {counted(learnt.published, 'published variant')} as well, which are tested on nowhere." if learnt.published else ""
+    )
+    parts = [element("p", f"{learnt.reason}{more}")]
     for split, what in SPLITS.items():
         here = [one for one in learnt.figures if one.split == split]
         if here:
@@ -121,9 +124,9 @@ def _audience(learnt: EngagementReport | None) -> Markup:
     return join(*parts)
 
 
-def _figure(one: EngagementFigure | None) -> str:
+def _figure(one: EngagementFigure | None) -> str | Markup:
     if one is not None and one.value is not None and one.low is None:
-        return f"{one.value:.2f}, too few accounts for an interval"
+        return _value(f"{one.value:.2f}", "too few accounts")
     return "–" if one is None else _told((one.value, one.low, one.high))
 
 
@@ -145,7 +148,7 @@ def _measured(found: Appraisal) -> Markup:
     return element("p", told, class_="how")
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str | Markup]]) -> Markup:
     head = element("thead", element("tr", *[element("th", name, scope="col") for name in heads]))
     told = []
     for first, *rest in rows:
@@ -155,13 +158,17 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     return element("div", table, class_="scroll", tabindex="0", role="group", aria_label=heads[0])
 
 
-def _told(bounds: tuple[float | None, float | None, float | None], *, percent: bool = False, signed: bool = False) -> str:
+def _told(bounds: tuple[float | None, float | None, float | None], *, percent: bool = False, signed: bool = False) -> str | Markup:
     value, low, high = bounds
     if value is None or low is None or high is None:
         return "–"
-    if percent:
-        return f"{value:.0%}, {low:.0%} to {high:.0%}"
-    return f"{value:+.2f}, {low:+.2f} to {high:+.2f}" if signed else f"{value:.2f}, {low:.2f} to {high:.2f}"
+    form = ".0%" if percent else "+.2f" if signed else ".2f"
+    return _value(f"{value:{form}}", f"{low:{form}} to {high:{form}}")
+
+
+def _value(value: str, interval: str) -> Markup:
+    """A figure with its interval beneath."""
+    return join(element("span", value, class_="number"), element("span", interval, class_="interval"))
 
 
 def _end() -> Markup:

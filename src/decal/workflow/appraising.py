@@ -27,8 +27,8 @@ from decal.wording import counted, printable
 from decal.workflow.answering import ANCHOR_SEED, ANCHORS, SEEDS_A_POST, Worn, cell_of, draw_cells, drawn_cells, drawn_with, hash_of
 from decal.workflow.choice import Choice
 from decal.workflow.learning import engagement_of, rankers_of
-from decal.workflow.observing import observed_of
 from decal.workflow.planning import exemplars_of, planner_of, rows_of
+from decal.workflow.published import observed_of
 
 # Raised whenever the same pictures would be judged otherwise.
 APPRAISING = 3

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from decal import project
 from decal.errors import DataError
 from decal.events import Event, Stop, Told, stop_if
-from decal.posts.audience import Audience
+from decal.posts.audience import Audience, Published
 from decal.posts.engagement import MIN_ACCOUNTS, MIN_POSTS, SPLITS, Learnt, Ranker, learn
+from decal.posts.observed import group_of
 from decal.posts.shards import Stage
 from decal.project import Project
 from decal.records import EngagementFigure, EngagementReport, Post, PostPicture, PostPlace, Side
 from decal.settings import Settings, resolve
 from decal.viewing import Shown, Square, Viewer
 from decal.wording import counted
-from decal.workflow.observing import observed_of
 from decal.workflow.planning import rows_of
+from decal.workflow.published import likes_of, observed_of, variants_of
 
 # Raised whenever the same posts would teach something else.
-LEARNING = 4
+LEARNING = 5
 # More would only take longer: what is left to say of a picture is less than what is uncertain of so many.
 MAX_POSTS = 20_000
 NAMES = ("posts/ranker.npz", "posts/ranker-half-1.npz", "posts/ranker-half-2.npz")
@@ -27,11 +28,17 @@ NAMES = ("posts/ranker.npz", "posts/ranker-half-1.npz", "posts/ranker-half-2.npz
 
 @dataclass(frozen=True)
 class Liked:
-    """Posts whose likes are known, the side of each, and where its picture lies."""
+    """Posts whose likes are known, the side of each, and where its picture lies.
+
+    published: variants that were published, whose pictures stand behind those of the posts. kept_out: how many more are not learnt from,
+    because their accounts are kept out.
+    """
 
     posts: Sequence[Post]
     sides: Sequence[Side]
+    published: Sequence[Published]
     shown: Sequence[Shown]
+    kept_out: int
 
 
 def learn_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
@@ -41,9 +48,16 @@ def learn_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     """
     liked = _liked(at, settings)
     viewer = Viewer(at.cache, settings.compare.embedder, settings.train.device)
-    told_of = [(post.number, post.likes, side, one.key) for post, side, one in zip(liked.posts, liked.sides, liked.shown, strict=True)]
-    wanted = project.fingerprint(LEARNING, viewer.id, told_of)
+    told_of = [(post.number, post.likes, side) for post, side in zip(liked.posts, liked.sides, strict=True)]
+    keys = [one.key for one in liked.shown]
+    wanted = project.fingerprint(LEARNING, viewer.id, told_of, keys, [(one.account, one.post, one.likes) for one in liked.published])
     yield Told(f"{counted(len(liked.posts), 'post')} of {at.folder} with a picture and likes, seen by {settings.compare.embedder}")
+    if liked.published or liked.kept_out:
+        yield Told(
+            f"{counted(len(liked.published), 'published variant')} more to learn from, held against others of the same post or account"
+        )
+    if liked.kept_out:
+        yield Told(f"{liked.kept_out} of accounts that are kept out, which are not learnt from")
     before = engagement_of(at)
     if before is not None and before.made_of == wanted and all((at.folder / name).is_file() for name in NAMES):
         yield from (Told(line) for line in told(before))
@@ -53,7 +67,7 @@ def learn_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
         stop_if(stop, "what was seen is kept, and the same command goes on")
         yield event
     looks = viewer.looks(liked.shown)
-    learnt = learn(Audience.of(liked.posts, liked.sides, looks), viewer.id, wanted)
+    learnt = learn(Audience.of(liked.posts, liked.sides, looks, liked.published), viewer.id, wanted)
     if learnt is None:
         raise DataError(
             f"{at.folder} has {liked.sides.count('train')} posts with a picture and likes that may be trained on, and it takes "
@@ -119,12 +133,15 @@ def _liked(at: Project, settings: Settings) -> Liked:
     """The posts with a picture and likes, of very many an even part. Raises DataError where there are none."""
     square = looked_at(settings)
     found: list[tuple[Post, Side, Shown]] = []
+    out: set[str] = set()
     for shard in rows_of(at):
         if not Stage(at.posts / "pictures", "").about(shard.shard).is_file():
             raise DataError(f"{at.folder} has no pictures of its posts yet.\nCall  decal posts media {at.folder}  first.")
         places = {place.number: place.side for place in Stage(at.posts / "places", "").read(shard.shard, PostPlace)}
         there = {one.number: one for one in Stage(at.posts / "pictures", "").read(shard.shard, PostPicture) if one.status == "there"}
         for post in Stage(at.posts / "rows", "").read(shard.shard, Post):
+            if places[post.number] == "unseen account":
+                out.add(post.account.casefold())
             if post.status == "kept" and post.likes is not None and post.account and (picture := there.get(post.number)) is not None:
                 found.append((post, places[post.number], Shown(at.posts / "files" / picture.file, picture.sha256, square)))
     if not found:
@@ -132,4 +149,25 @@ def _liked(at: Project, settings: Settings) -> Liked:
     if len(found) > MAX_POSTS:
         found = sorted(found, key=lambda one: hashlib.sha256(f"{one[0].id} {one[0].number}".encode()).digest())[:MAX_POSTS]
         found.sort(key=lambda one: one[0].number)
-    return Liked([post for post, _, _ in found], [side for _, side, _ in found], [shown for *_, shown in found])
+    published, shown = _published(at, square)
+    learnt = [place for place, one in enumerate(published) if one.account not in out]
+    return Liked(
+        [post for post, _, _ in found],
+        [side for _, side, _ in found],
+        [published[place] for place in learnt],
+        [*(shown for *_, shown in found), *(shown[place] for place in learnt)],
+        len(published) - len(learnt),
+    )
+
+
+def _published(at: Project, square: Square) -> tuple[list[Published], list[Shown]]:
+    """The variants whose likes are known, and where the picture of each lies."""
+    likes = {one.variant: one.likes for one in likes_of(at)}
+    found, shown = [], []
+    for one in variants_of(at):
+        count, path = likes.get(one.variant), at.folder / one.file
+        if count is not None and path.is_file():
+            account, post = group_of(one)
+            found.append(Published(account, post, count))
+            shown.append(Shown(path, one.sha256, square))
+    return found, shown

@@ -92,7 +92,9 @@ def order_of(at: Project, embedder: str) -> tuple[Order, Ranker | None, str]:
         return Order(False), None, "ordered by fit alone: the audience was learnt with another compare.embedder (decal posts learn)"
     if not report.is_told:
         return Order(False), rankers[0], "ordered by fit alone: what the audience likes cannot be told from pictures"
-    return Order(True, rankers[0].medium, rankers[0].high), rankers[0], "ordered by what the audience likes"
+    told = "ordered by what the audience likes"
+    told += f", learnt from {counted(report.published, 'published variant')} too" if report.published else ""
+    return Order(True, rankers[0].medium, rankers[0].high), rankers[0], told
 
 
 def variants(at: Project, drawn: Sequence[Drawn], judged: Judged, adapter: str) -> list[PostVariant]:
