@@ -1,5 +1,6 @@
 """Several processes train what one trains: what each does of a step, and two real ones on processors."""
 
+import importlib
 import multiprocessing
 import os
 import re
@@ -110,6 +111,20 @@ def test_a_process_that_is_out_of_memory_does_less_at_a_time_and_the_same_in_all
 
     assert started(2, work) == [0, 0]
     assert difference(last(task), last(alone[1])) < 1e-5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_a_process_that_has_parted_keeps_no_thread_of_the_others() -> None:
+    def work(_index: int) -> None:
+        # As in a new process, where accelerate imports it once the processes have met.
+        del sys.modules["torch.distributed.nn.functional"]
+        processes.join()
+        together = len(os.listdir("/proc/self/task"))
+        importlib.import_module("torch.distributed.nn.functional")
+        processes.leave()
+        assert (together > 1, len(os.listdir("/proc/self/task"))) == (True, 1)
+
+    assert started(2, work) == [0, 0]
 
 
 def test_where_one_process_fails_the_others_end_and_say_why_they_could_not_go_on(tmp_path: Path) -> None:

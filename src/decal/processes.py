@@ -5,6 +5,7 @@ their share of its steps (`batches.share`). What is said goes between processors
 GPUs. An error is not sent round: a process that ends closes its connections, and those that wait for it end too.
 """
 
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -24,6 +25,9 @@ GONE = (
 
 def join() -> int:
     """Meet the other processes that were launched; the place of this one, 0 for the first. Raises ProcessError where they do not meet."""
+    # The functions in there keep the group that they find when they are imported, as a default, and its threads with it until the process
+    # ends, which then now and then aborts. accelerate, peft and diffusers import them; imported before there is a group, they keep none.
+    importlib.import_module("torch.distributed.nn.functional")
     # Every kind of device gets the way to compute together that suits it: gloo for processors, NCCL for NVIDIA's GPUs.
     _wait(lambda: distributed.init_process_group(timeout=PATIENCE))
     # One that ends at once, over a misspelt setting, would otherwise take the connection from those that are still setting it up.
