@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import projects
 import pytest
+import typer
 from PIL import Image
 from typed import Call
 
 from decal import project
+from decal.cli import app
 from decal.overview import Overview
 from decal.presets import BASES
 from decal.records import Finding, Generation, Record
@@ -47,6 +49,21 @@ def made(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> Path:
     with (folder / "decal.toml").open("a", encoding="utf-8") as file:
         file.write(QUICK)
     return folder
+
+
+def test_every_command_is_told_in_a_whole_sentence_in_80_columns() -> None:
+    commands = typer.main.get_command(app)
+    assert isinstance(commands, typer.core.TyperGroup)
+    groups = [commands, *(one for one in commands.commands.values() if isinstance(one, typer.core.TyperGroup))]
+    listed = [one for group in groups for one in group.commands.values()]
+    # 80 columns less the longest name and the blanks beside it
+    told = [one.get_short_help_str(80 - 2 - 8 - 6) for one in listed]
+    assert (len(told), [one for one in told if not one.endswith(".") or one.endswith("...")]) == (32, [])
+
+
+def test_the_command_after_a_rehearsal_keeps_the_settings_that_were_typed(call: Call, made: Path) -> None:
+    _, out, _ = call("train", made, "--dry-run", "--set", "train.rank=1", "--set", "caption.kind_words=[]")
+    assert out.splitlines()[-1] == f"next: decal train {made} --set train.rank=1 --set 'caption.kind_words=[]'"
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,10 @@ def presets(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List every setting of decal.toml with its default and what it does, the presets of decal new, and what is known of the bases."""
+    """List every setting, the presets of decal new, and the bases.
+
+    Settings come with their default and what they do.
+    """
     from decal import kinds, overview
 
     if words:

@@ -25,9 +25,10 @@ def bench(
     peer_python: Annotated[Path | None, typer.Option(help="The Python of an environment that has what the script needs.")] = None,
     json: Json = False,
 ) -> None:
-    """Measure training as a whole program: samples a second, host time a step, time to the first step, end to end, memory.
+    """Measure how fast training is, as a whole program.
 
-    With --peer-script, diffusers' own script does the same work in turns with ours; a gap inside the spread of the rounds is a tie.
+    Samples a second, host time a step, time to the first step, end to end, memory. With --peer-script, diffusers' own script does
+    the same work in turns with ours; a gap inside the spread of the rounds is a tie.
     """
     from dataclasses import asdict, replace
 

@@ -32,9 +32,10 @@ def compare(
     run: RunName = None,
     json: Json = False,
 ) -> None:
-    """Draw the base and every checkpoint on prompts they never saw, and say which checkpoint to keep.
+    """Say which checkpoint to keep, and how sure that is.
 
-    --guidance lists what the best ones are tried at in the end; what they are compared at is compare.guidance.
+    Draws the base and every checkpoint on prompts they never saw. --guidance lists what the best ones are tried at in the end; what
+    they are compared at is compare.guidance.
     """
     from decal import workflow
 

@@ -19,9 +19,10 @@ HELP = ("-h", "--help")
 
 
 def compat(words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="The command.", show_default=False)] = None) -> None:
-    """Do a command of diffusers' LoRA scripts:  decal compat accelerate launch train_text_to_image_lora.py --...
+    """Do a command of diffusers' LoRA scripts, as it was typed.
 
-    It trains with Decal, says where the command does not do what it seems to, and leaves the same folder.
+    decal compat accelerate launch train_text_to_image_lora.py --...  trains with Decal, says where the command does not do what it
+    seems to, and leaves the same folder.
     """
     from decal import compat as room
     from decal.compat import launching

@@ -49,7 +49,7 @@ def new(
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first rows only; of the hub, no more is downloaded.")] = None,
     style: Annotated[str, typer.Option(help='The look in plain words, for captions that are made: "thick outline, flat colours".')] = "",
 ) -> None:
-    """Make a project from pictures or a data set, or from nothing but a keyword."""
+    """Make a project from pictures, or from nothing but a keyword."""
     from decal import workflow
 
     if source is None and not keyword.strip():
@@ -74,7 +74,10 @@ def describe(
     changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:
-    """Make a table of descriptions for pictures that are not there yet, by the built-in grammar or the model of [language]."""
+    """Make a table of descriptions for pictures that are wanted.
+
+    By the built-in grammar, or by the model of [language].
+    """
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.describe(at, settings, count, STOP), json)
@@ -105,9 +108,10 @@ def caption(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Give captions to pictures that have none, edit all captions, or choose pictures for descriptions.
+    """Give captions to pictures that have none, or edit them all.
 
-    Without further options, a picture without caption gets that of the .txt file beside it, or one made from its name.
+    --pick chooses pictures for descriptions. Without further options, a picture without caption gets that of the .txt file beside
+    it, or one made from its name.
     """
     from decal import edits, workflow
     from decal.project import open_project

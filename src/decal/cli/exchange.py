@@ -34,7 +34,7 @@ def export(
         str | None, typer.Option("--as", metavar="FORMAT", help="With --dataset: imagefolder, kohya, txt, webdataset or parquet.")
     ] = None,
 ) -> None:
-    """Write the LoRA of a run, or the data set of a project, for other tools.
+    """Write the LoRA, or the data set, for other tools.
 
     What is written draws the same there; a data set that is read back with  decal new --from  has the same captions and pictures.
     """
@@ -70,7 +70,7 @@ def import_(
         bool, typer.Option("--without-text-encoder", help="Leave the text encoder's part out, which is not trained on.")
     ] = False,
 ) -> None:
-    """Begin a new run of a project with a LoRA of another tool, to train it on."""
+    """Begin a new run with a LoRA of another tool, to train it on."""
     from decal import workflow
     from decal.project import open_project
 

@@ -8,7 +8,10 @@ from decal.cli.options import HERE, STOP, Folder, Json, RunName, show_work
 
 
 def report(folder: Folder = HERE, run: RunName = None, json: Json = False) -> None:
-    """Write report.html: what came of a run and which checkpoint to keep, on one page that any browser shows."""
+    """Write report.html, one page about what came of a run.
+
+    It says which checkpoint to keep and why; any browser shows it.
+    """
     from decal import workflow
 
     show_work(folder, [], lambda at, _: workflow.write_report(at, workflow.Choice(run)), json)
@@ -23,9 +26,10 @@ def vote(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 for a free one.")] = 0,
     json: Json = False,
 ) -> None:
-    """Ask people which of two pictures is better, without saying which checkpoint drew it; the answers join the verdict.
+    """Ask people which of two pictures is better.
 
-    The page is served to this machine only. Every answer is kept at once, and the same command goes on.
+    Nobody is told which checkpoint drew it, and the answers join the verdict. The page is served to this machine only. Every answer
+    is kept at once, and the same command goes on.
     """
     from decal import workflow
 

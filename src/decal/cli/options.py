@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -147,6 +148,11 @@ def say_next(command: str, json: bool = False) -> None:
     """The last line of a command: what to call next; nothing where the output is records."""
     if not json:
         print(f"next: {command}")
+
+
+def typed(changes: Iterable[str]) -> str:
+    """The changes of settings as they were typed, to follow a command; "" for none."""
+    return "".join(f" --set {quote(change)}" for change in changes)
 
 
 def listed(setting: str, text: str) -> list[str]:

@@ -10,7 +10,7 @@ from decal.cli.options import HERE, STOP, Changes, CheckpointStep, Folder, Json,
 from decal.errors import SettingsError
 
 app = typer.Typer(
-    help="From a table of posts to prompts, a data set, and pictures for new posts.",
+    help="Go from a table of posts to pictures for new posts.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

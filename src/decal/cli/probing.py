@@ -12,9 +12,9 @@ def probe(
     checkpoint: CheckpointStep = None,
     json: Json = False,
 ) -> None:
-    """Draw prompts at 1, 2, 4 and 30 steps, without the LoRA and with it, and say whether a few-step base kept its few steps.
+    """Say whether a few-step base kept its few steps.
 
-    `decal train` does it by itself for such bases.
+    Draws prompts at 1, 2, 4 and 30 steps, without the LoRA and with it. `decal train` does it by itself for such bases.
     """
     from decal import workflow
 

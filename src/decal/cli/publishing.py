@@ -17,7 +17,10 @@ def publish(
     public: Annotated[bool, typer.Option("--public", help="Let everybody read it; private where left out.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Make the folder and list what would go; needs no network.")] = False,
 ) -> None:
-    """Put the LoRA of a run on the Hugging Face hub, with its card and pictures, in one commit."""
+    """Put the LoRA of a run on the Hugging Face hub.
+
+    With its card and pictures, in one commit.
+    """
     from decal import workflow
     from decal.progress import Display
     from decal.project import open_project

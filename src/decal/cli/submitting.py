@@ -17,7 +17,10 @@ def submit(
     checkpoint: CheckpointStep = None,
     json: Json = False,
 ) -> None:
-    """Write the hand-in: data set, executed notebooks, LoRA and sheets in one zip, with a checklist of what is still to mend."""
+    """Write the hand-in, one zip with all that was made.
+
+    Data set, executed notebooks, LoRA and sheets, with a checklist of what is still to mend.
+    """
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.submit(at, settings, workflow.Choice(run), checkpoint, out, STOP), json)

@@ -29,6 +29,7 @@ from decal.cli.options import (
     say_next,
     show_work,
     together,
+    typed,
 )
 
 
@@ -56,11 +57,11 @@ def train(
                 "--search trains no run, so --dry-run, --run, --new-run and --accept-changes do not go with it.\nLeave them out."
             )
         show_work(folder, changes, lambda at, settings: workflow.search(at, settings, tries, STOP), json)
-        say_next(f"decal train {quote(str(folder))}", json)
+        say_next(f"decal train {quote(str(folder))}{typed(changes)}", json)
         return
     if dry_run:
         show_work(folder, changes, lambda at, settings: workflow.rehearse(at, settings, STOP), json)
-        say_next(f"decal train {quote(str(folder))}", json)
+        say_next(f"decal train {quote(str(folder))}{typed(changes)}", json)
         return
     with together() as is_first:
         if is_first:
@@ -77,7 +78,10 @@ def grid(
     guidance: GuidanceList = "",
     json: Json = False,
 ) -> None:
-    """Draw the prompts of prompts.txt at every guidance with one checkpoint: 10 x 3 pictures where nothing else is set."""
+    """Draw the prompts of prompts.txt at every guidance.
+
+    With one checkpoint; 10 x 3 pictures where nothing else is set.
+    """
     from decal import workflow
 
     asked = [*listed("grid.guidance", guidance), *changes]
@@ -107,7 +111,9 @@ def draw(
     changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:
-    """Draw a prompt with a checkpoint, from noise or from a picture; --checkpoint 0 is the base alone.
+    """Draw a prompt with a checkpoint, from noise or from a picture.
+
+    --checkpoint 0 is the base alone.
 
     decal draw --from descriptions FOLDER  draws candidates for a data set instead.
     """
@@ -141,7 +147,10 @@ def run(
     accept_changes: Accept = False,
     json: Json = False,
 ) -> None:
-    """Check, train, compare, draw the grid and write the hand-in; skips what is done."""
+    """Check, train, compare, draw the grid and write the hand-in.
+
+    What is done is skipped.
+    """
     from decal import workflow
 
     with together() as is_first:
@@ -157,7 +166,9 @@ def demo(
     ] = None,
     json: Json = False,
 ) -> None:
-    """The whole flow on the stickers and the small base model that come with Decal; needs no GPU and no network.
+    """Do the whole flow on stickers and a base that come with Decal.
+
+    Needs no GPU and no network.
 
     `decal demo posts` goes from a table of posts to pictures for new ones instead.
     """
