@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "decal"
 
 # From the ground up; a room may import rooms that stand before it.
 ORDER = """
-    errors wording records subjects single_files
+    errors wording extras records subjects single_files
     presets schedule settings kinds
     project numbering events metadata
     lettering curves quality pictures masks variants reading duplicates crops

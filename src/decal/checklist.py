@@ -7,7 +7,7 @@ pictures of new prompts, two notebooks that ran. What is known comes in as `Fact
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from decal import captions
+from decal import captions, extras
 from decal.records import Finding, Mark, Point, Verdict
 from decal.settings import CaptionSettings
 from decal.wording import counted, printable
@@ -264,7 +264,7 @@ def _chosen(choice: Choice) -> Point:
 
 def _lettering(files: Sequence[str] | None) -> Point:
     if files is None:
-        return _open("no text", "text on pictures was not looked for", 'pip install "decal[ocr]"')
+        return _open("no text", "text on pictures was not looked for", extras.add("ocr"))
     return _point("no text", not files, _listed(files, "text", "no text on any picture"), "take text off, or leave those pictures out")
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from decal import extras
 from decal.errors import SettingsError
 from decal.settings import ResolvedTrain
 
@@ -110,5 +111,5 @@ def _package(name: str, extra: str) -> Any:
         return import_module(name)
     except ImportError as problem:
         raise SettingsError(
-            f'train.optimizer needs the package {name} ({problem}).\nInstall it with  pip install "decal[{extra}]"  or write "adamw".'
+            f'train.optimizer needs the package {name} ({problem}).\nInstall it with  {extras.add(extra)}  or write "adamw".'
         ) from problem

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from decal import extras
 from decal.errors import DecalError
 
-MISSING = 'pip install "decal[ocr]"'
 # Raw, 22 of 60 stickers without text gave single letters (an 8 ball, strokes of a drawing); with this rule none did. LOG.md, 2026-11-26.
 MIN_LETTERS = 3
 MIN_SCORE = 0.5
@@ -68,7 +68,7 @@ class Reader:
         try:
             from rapidocr import RapidOCR
         except ImportError as problem:
-            raise DecalError(f"Text on pictures needs rapidocr and onnxruntime ({problem}).\n{MISSING}") from problem
+            raise DecalError(f"Text on pictures needs rapidocr and onnxruntime ({problem}).\n{extras.add('ocr')}") from problem
         asked = os.environ.get("OMP_NUM_THREADS", "")
         threads = int(asked) if asked.isdigit() and int(asked) else min(MOST_THREADS, os.cpu_count() or 1)
         # rapidocr sets up a logger of its own that prints; what it has to say is of no use to anybody here.

@@ -8,7 +8,6 @@ import importlib.util
 
 from PIL import Image
 
-MISSING = 'pip install "decal[safety]"'
 # Its authors call what is above 0.8 surely not safe for work. Source: github.com/yahoo/open_nsfw.
 UNSAFE_FROM = 0.8
 

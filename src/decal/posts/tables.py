@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from decal import extras
 from decal.errors import DataError
 from decal.sources import parquets, shards_of
 from decal.wording import printable
@@ -304,7 +305,7 @@ def _xlsx(path: Path, find: Find) -> Table:
         import openpyxl
     except ImportError as problem:
         raise DataError(
-            f'XLSX needs openpyxl, which is not installed ({problem}).\nInstall it with  pip install "decal[posts]", or save a CSV.'
+            f"XLSX needs openpyxl, which is not installed ({problem}).\nInstall it with  {extras.add('posts')}  or save a CSV."
         ) from problem
     try:
         _refuse_bomb(path)

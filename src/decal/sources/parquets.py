@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
+from decal import extras
 from decal.errors import DataError
 from decal.sources import Item, Opened, Shard, Told
 
@@ -50,7 +51,7 @@ def require() -> None:
         import pyarrow  # noqa: F401
     except ImportError as problem:
         raise DataError(
-            f'Parquet needs pyarrow, which is not installed ({problem}).\nInstall it with  pip install "decal[parquet]"'
+            f"Parquet needs pyarrow, which is not installed ({problem}).\nInstall it with  {extras.add('parquet')}"
         ) from problem
 
 

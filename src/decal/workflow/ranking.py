@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from decal import project, reading
+from decal import extras, project, reading
 from decal.events import Event, Progress, Told
 from decal.pictures import load
 from decal.posts import safety
@@ -75,11 +75,9 @@ def judge(at: Project, settings: Settings, drawn: Sequence[Drawn], anchors: Sequ
     adds = np.full(len(drawn), np.nan) if ranker is None else ranker.scores(looks)
     contrast = looks.tone[:, TONES.index("contrast")]
     rows = np.stack([fit, adds, lines, unsafe, contrast], axis=1).tolist()
-    missing = [name for name, there in (("decal[ocr]", reading.is_installed()), ("decal[safety]", safety.is_installed())) if not there]
-    if missing:
-        told += f"; not looked at, because {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed: " + " and ".join(
-            {"decal[ocr]": "lettering", "decal[safety]": "safety"}[name] for name in missing
-        )
+    looked_at = {"ocr": ("lettering", reading.is_installed()), "safety": ("safety", safety.is_installed())}
+    if missing := {extra: what for extra, (what, is_there) in looked_at.items() if not is_there}:
+        told += f"; {' and '.join(missing.values())} not looked at;  {extras.add(*missing)}  adds that"
     yield Judged([Seen(*row) for row in rows], order, told)
 
 
