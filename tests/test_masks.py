@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageChops
 from test_cache import base_of, data_of
 from test_train import records_of, resolved_of, run_all, task_of
 
-from decal import checks, masks
+from decal import checks, contact, masks
 from decal.batches import Sample
 from decal.cache import Cache, Examples
-from decal.dataset import scan
+from decal.dataset import bring_in, scan
 from decal.errors import DataError, SettingsError
 from decal.objective import loss_of
 from decal.settings import parse
@@ -122,6 +122,7 @@ def test_the_check_names_masks_that_cannot_be_used(folder: Path) -> None:
         ("error", "mask_empty", files[5]),
         ("warning", "mask_without_picture", None),
         ("note", "mask_missing", None),
+        ("note", "masks_used", None),
     ]
 
 
@@ -130,8 +131,25 @@ def test_masks_beside_the_pictures_are_no_pictures_and_are_used_where_that_is_as
         half(96).save(path.with_name(f"{path.stem}-masklabel.png"))
     listing = scan(folder)
     assert len(listing.files) == len(listing.masks) == len(masks.found(folder, "dataset", listing.files)) == 16
-    assert (found(folder, ""), found(folder, "dataset")) == ([("note", "masks_unused", None)], [])
+    assert (found(folder, ""), found(folder, "dataset")) == ([("note", "masks_unused", None)], [("note", "masks_used", None)])
     assert found(folder, "elsewhere") == [("error", "no_masks", None)]
+
+
+def test_the_sheet_veils_what_a_mask_leaves_out(folder: Path) -> None:
+    checked = checks.run(folder, parse({"data": {"resolution": 64, "masks": "masks"}}))
+    file = checked.listing.files[0]
+    plain, veiled = (contact.sheet(folder, [file], one, "", is_first=False).convert("RGB") for one in (replace(checked, masks={}), checked))
+    box = ImageChops.difference(plain, veiled).crop((0, 130, 400, 330)).getbbox()
+    assert (checked.masks[file], box is not None) == (checks.Mask(f"masks/{file}", 0.5), True)
+
+
+def test_new_counts_masks_apart(folder: Path, tmp_path: Path) -> None:
+    for path in list(folder.glob("*.png"))[:3]:
+        half(96).save(path.with_name(f"{path.stem}-masklabel.png"))
+    half(96).save(folder / "plum-masklabel.png")  # of a picture that is not there
+    brought = bring_in(folder, tmp_path / "project" / "dataset")
+    assert (brought.pictures, brought.masks, brought.rows) == (16, 4, 16)
+    assert len(list((tmp_path / "project" / "dataset").glob("*-masklabel.png"))) == 4
 
 
 @pytest.mark.parametrize("folder", ["../masks", "/masks", "dataset/masks", "a\\b"])

@@ -31,6 +31,8 @@ SILENT_WORD = re.compile(
     r"img|dsc[nf]?|dcim|p?xl|mvimg|vid|gopr|photo|pic|picture|images?|screenshot|screen|shot|scan|untitled|unnamed|download|file|copy"
     r"|whatsapp|telegram|fb|tmp|temp|emoji|stickers?|icon"
 )
+# How file managers begin the name of a second picture.
+COPY_OF = re.compile(r"\b(copy of|kopie von|copie de|copia de)\b", re.IGNORECASE)
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -107,6 +109,7 @@ def subject(file: str) -> str:
     """
     # Screenshots are named "... at 10.22".
     stem = re.sub(r"\bat(?=[ _]\d)", "", PurePosixPath(file).stem)
+    stem = COPY_OF.sub("", stem)
     if UUID.search(stem):
         return ""
     words = [word for word in re.findall(r"[^\W_]+(?:['’][^\W_]+)*", stem) if not (_is_code(word) or _is_silent(word))]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from decal import pictures
-from decal.checks import LEVELS, Checked
+from decal import masks, pictures
+from decal.checks import LEVELS, Checked, Mask
 from decal.curves import PAPER, QUIET, RULE, TEXT
 from decal.lettering import LINE_HEIGHT, width_px, wrap, write
 from decal.records import Finding
@@ -26,6 +26,8 @@ PICTURE_PX, GAP_PX, MARGIN_PX = 184, 28, 48
 TITLE_PX, NAME_PX, SMALL_PX = 26, 14, 12
 CAPTION_LINES, REASON_LINES, FINDINGS_SHOWN = 3, 3, 4
 EMPTY = "#f6f7f9"
+# What a mask keeps from counting lies under this, so that it can still be told what it is.
+VEIL, VEIL_SHARE = "#8d86b8", 0.75
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ def sheet(folder: Path, files: Sequence[str], checked: Checked, title: str, *, i
     captions = {row.file: row.captions for row in checked.listing.rows}
     there = set(checked.listing.files)
     of_set = [one for name, found in by_file.items() if name not in there for one in found] if is_first else []
-    tiles = [_tile(folder, file, captions.get(file, ()), by_file.get(file, [])) for file in files]
-    return _page(title, _facts(checked.listing.files, by_file), of_set, tiles)
+    tiles = [_tile(folder, file, captions.get(file, ()), by_file.get(file, []), checked.masks.get(file)) for file in files]
+    return _page(title, _facts(checked, by_file), of_set, tiles)
 
 
 def _rank(found: Sequence[Finding]) -> int:
@@ -68,26 +70,37 @@ def _rank(found: Sequence[Finding]) -> int:
     return min((LEVELS.index(one.level) for one in found), default=2)
 
 
-def _facts(files: Sequence[str], by_file: Mapping[str, Sequence[Finding]]) -> str:
+def _facts(checked: Checked, by_file: Mapping[str, Sequence[Finding]]) -> str:
+    files = checked.listing.files
     ranks = [_rank(by_file.get(file, [])) for file in files]
     parts = [counted(len(files), "picture"), f"{ranks.count(0):,} with errors", f"{ranks.count(1):,} with warnings"]
+    parts += [f"{len(checked.masks):,} with a mask, where what is veiled does not count"] if checked.masks else []
     return ", ".join(parts)
 
 
-def _tile(folder: Path, file: str, captions: Sequence[str], found: Sequence[Finding]) -> _Tile:
+def _tile(folder: Path, file: str, captions: Sequence[str], found: Sequence[Finding], mask: Mask | None) -> _Tile:
     try:
         picture = pictures.load(folder / file, "white")
         picture.thumbnail((PICTURE_PX, PICTURE_PX))
+        picture = picture if mask is None else _veiled(picture, folder.parent / mask.path)
     except pictures.PictureError:
         picture = None
     told = " / ".join(captions)
     texts = [(TEXT, NAME_PX, _lines(file, NAME_PX, 2)), *([(QUIET, SMALL_PX, _lines(told, SMALL_PX, CAPTION_LINES))] if told else [])]
+    if mask is not None:
+        texts.append((VEIL, SMALL_PX, [f"mask: {mask.share:.0%} counts"]))
     for one in found[:FINDINGS_SHOWN]:
         texts.append((COLOURS[one.level], SMALL_PX, _lines(f"{one.level}: {one.reason}", SMALL_PX, REASON_LINES)))
     if len(found) > FINDINGS_SHOWN:
         texts.append((QUIET, SMALL_PX, [f"and {len(found) - FINDINGS_SHOWN} more"]))
     rank = _rank(found)
     return _Tile(picture, LEVELS[rank] if rank < 2 else None, tuple(texts))
+
+
+def _veiled(picture: Image.Image, mask: Path) -> Image.Image:
+    """A picture as it counts: where the mask is black, hardly to be seen."""
+    veil = Image.blend(picture, Image.new("RGB", picture.size, VEIL), VEIL_SHARE)
+    return Image.composite(picture, veil, masks.sized(masks.load(mask), picture.size))
 
 
 def _lines(text: str, size_px: int, most: int) -> list[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from decal import masks
 from decal.errors import DataError
 from decal.metadata import METADATA, TEXT_KEYS, Row, caption_key, leaves_folder, read_row
 from decal.pictures import SUFFIXES
@@ -47,9 +48,9 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Brought:
     """What came into a project.
 
-    rows: lines of metadata, faulty ones too. captions: rows with a caption. faulty: lines that cannot be used.
-    ignored: files that are neither pictures nor captions.
-    left_outside: links that leave the source, and names in an archive that lead out of it; none of them was followed.
+    masks: files beside the pictures that say what of one counts, by their name; not among `pictures`. rows: lines of metadata,
+    faulty ones too. captions: rows with a caption. faulty: lines that cannot be used. ignored: files that are neither pictures nor
+    captions. left_outside: links that leave the source, and names in an archive that lead out of it; none of them was followed.
     source: where it all comes from. notes: sentences about what was understood.
     """
 
@@ -61,16 +62,19 @@ class Brought:
     left_outside: tuple[str, ...]
     source: Source
     notes: tuple[str, ...] = ()
+    masks: int = 0
 
     def told(self) -> str:
         """All of it in one line, and a line for each note."""
         parts = [counted(self.pictures, "picture"), f"{self.captions:,} of {counted(self.rows, 'line')} with a caption"]
         parts += [f"{counted(self.faulty, 'line')} of {METADATA} cannot be used (decal check names them)"] if self.faulty else []
+        parts += [f"{counted(self.masks, 'mask')} beside them"] if self.masks else []
         parts += [f"{counted(self.ignored, 'other file')} ignored"] if self.ignored else []
         if self.left_outside:
             some = ", ".join(printable(name) for name in self.left_outside[:3])
             parts.append(f"{counted(len(self.left_outside), 'link')} out of the source not followed ({some})")
-        return "\n".join([", ".join(parts), *(f"  {printable(note)}" for note in self.notes)])
+        use = ['masks are used with  masks = "dataset"  under [data] of decal.toml'] if self.masks else []
+        return "\n".join([", ".join(parts), *(f"  {printable(note)}" for note in (*self.notes, *use))])
 
 
 def bring_in(source: Path | str, dataset: Path, *, caption_column: str | None = None, limit: int | None = None) -> Brought:
@@ -114,14 +118,18 @@ def set_out(source: Path | str, dataset: Path) -> Iterator[Brought]:
 
 
 def _brought(opened: Opened, writer: "_Writer", caption_column: str | None) -> Brought:
+    labels = masks.labels(writer.stored)
     return Brought(
-        pictures=len(writer.stored),
+        pictures=len(writer.stored) - len(labels),
+        masks=len(labels),
         rows=writer.rows,
         captions=writer.captions,
         faulty=writer.faulty,
         ignored=opened.told.ignored,
         left_outside=tuple(opened.told.outside),
-        source=Source(kind=opened.kind, where=opened.where, revision=opened.revision, licence=opened.licence, pictures=len(writer.stored)),
+        source=Source(
+            kind=opened.kind, where=opened.where, revision=opened.revision, licence=opened.licence, pictures=len(writer.stored - labels)
+        ),
         notes=(*opened.told.notes, *_notes(opened, writer, caption_column)),
     )
 

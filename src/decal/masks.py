@@ -21,10 +21,8 @@ LABEL = "-masklabel"
 
 
 def labels(files: Iterable[str]) -> set[str]:
-    """Those of some pictures that are masks of others among them by OneTrainer's name: `pear-masklabel.png` of `pear.jpg`."""
-    files = list(files)
-    stems = {_stem(file) for file in files}
-    return {file for file in files if _stem(file).endswith(LABEL) and _stem(file).removesuffix(LABEL) in stems}
+    """Those of some files that are masks by OneTrainer's name, `pear-masklabel.png`, whether or not their picture is there."""
+    return {file for file in files if _stem(file).endswith(LABEL)}
 
 
 def found(dataset: Path, folder: str, files: Collection[str]) -> dict[str, str]:

@@ -5,22 +5,23 @@ people would want to mend, a note what is good to know. Pictures are decoded in 
 ones; everything else is arithmetic on what was seen.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from decal import duplicates, masks, pictures
 from decal.captions import Tokenizer
 from decal.checks import captions, craft, likeness, masked, shapes, whole
-from decal.checks.saying import LEVELS, place, summary
+from decal.checks.masked import Mask
+from decal.checks.saying import LEVELS, MAX_LINES, place, summary
 from decal.dataset import Listing, scan
 from decal.pictures import Look, PictureError
 from decal.presets import base_preset
 from decal.records import Finding, Source
 from decal.settings import Settings
 
-__all__ = ["LEVELS", "Checked", "in_order", "run", "summary"]
+__all__ = ["LEVELS", "MAX_LINES", "Checked", "Mask", "in_order", "run", "summary"]
 
 # Pillow decodes outside Python's lock, so threads use several cores without copies of the process.
 THREADS = 2
@@ -28,11 +29,15 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: errors first, then by file. looks: by file, of every picture that could be decoded."""
+    """What a check found: errors first, then by file.
+
+    looks: by file, of every picture that could be decoded. masks: by file, of every picture whose mask can be used.
+    """
 
     findings: tuple[Finding, ...]
     looks: dict[str, Look]
     listing: Listing
+    masks: Mapping[str, Mask] = field(default_factory=dict)
 
 
 def run(
@@ -59,12 +64,13 @@ def run(
             else:
                 found.append(seen)
     found += _of_pictures(folder, looks, settings)
-    found += _of_masks(folder, listing, looks, settings)
+    of_masks, usable = _of_masks(folder, listing, looks, settings)
+    found += of_masks
     found += _of_captions(folder, listing, settings)
     found += whole.set_size(listing.files, settings)
     found += whole.shown(len({row.file for row in listing.rows}), settings)
     found += whole.licences(sources)
-    return Checked(in_order(found), looks, listing)
+    return Checked(in_order(found), looks, listing, usable)
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -90,11 +96,14 @@ def _of_pictures(folder: Path, looks: dict[str, Look], settings: Settings) -> li
     ]
 
 
-def _of_masks(folder: Path, listing: Listing, looks: dict[str, Look], settings: Settings) -> list[Finding]:
+def _of_masks(folder: Path, listing: Listing, looks: dict[str, Look], settings: Settings) -> tuple[list[Finding], dict[str, Mask]]:
     data = settings.data
     of = masks.found(folder, data.masks, listing.files)
     side_px = data.resolution or base_preset(settings.base.model).resolution
-    return [*masked.places(folder, data.masks, listing, of), *masked.masked(folder, looks, of, side_px=side_px, fit=data.fit)]
+    seen = dict(masked.masked(folder, looks, of, side_px=side_px, fit=data.fit))
+    usable = {file: one for file, one in seen.items() if isinstance(one, Mask)}
+    faults = [one for one in seen.values() if isinstance(one, Finding)]
+    return [*masked.places(folder, data.masks, listing, of), *faults, *masked.used(usable, listing)], usable
 
 
 def _of_captions(folder: Path, listing: Listing, settings: Settings) -> list[Finding]:

@@ -1,9 +1,11 @@
 """Checks of masks: whether each can be read, fits its picture, leaves something to learn, and is of a picture that is there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
-from PIL import Image
+from PIL import Image, ImageStat
 
 from decal import masks, pictures
 from decal.checks.saying import finding
@@ -17,8 +19,18 @@ NAMED = 3
 LATENT_PX = 8
 
 
-def masked(dataset: Path, looks: Mapping[str, Look], of: Mapping[str, str], *, side_px: int, fit: Fit) -> Iterator[Finding]:
-    """Masks that cannot be used. of: mask of each picture, relative to the folder that `dataset` lies in."""
+@dataclass(frozen=True)
+class Mask:
+    """A mask that can be used. path: relative to the folder that the data set lies in. share: of its picture that counts, 0..1."""
+
+    path: str
+    share: float
+
+
+def masked(
+    dataset: Path, looks: Mapping[str, Look], of: Mapping[str, str], *, side_px: int, fit: Fit
+) -> Iterator[tuple[str, Mask | Finding]]:
+    """By picture, its mask or why that cannot be used. of: mask of each picture, relative to the folder that `dataset` lies in."""
     for file, look in looks.items():
         if (mask := of.get(file)) is None:
             continue
@@ -26,12 +38,14 @@ def masked(dataset: Path, looks: Mapping[str, Look], of: Mapping[str, str], *, s
             grey, picture = masks.load(dataset.parent / mask), (look.width_px, look.height_px)
             if not masks.fits(grey.size, picture):
                 reason = f"its mask {mask} is {grey.width} x {grey.height} px, the picture {picture[0]} x {picture[1]} px"
-                yield finding("error", "mask_shape", file, reason, "Make the mask anew from this picture, in the same proportions.")
+                yield file, finding("error", "mask_shape", file, reason, "Make the mask anew from this picture, in the same proportions.")
             elif weighs_nothing(masks.sized(grey, picture), side_px, fit):
                 reason = f"its mask {mask} is black wherever the picture is trained on, so nothing of it would count"
-                yield finding("error", "mask_empty", file, reason, "Make white what should be learned, or leave the picture out.")
+                yield file, finding("error", "mask_empty", file, reason, "Make white what should be learned, or leave the picture out.")
+            else:
+                yield file, Mask(mask, ImageStat.Stat(grey).mean[0] / 255)
         except PictureError as problem:
-            yield finding("error", "mask_unreadable", file, f"its mask {mask}: {problem.reason}", problem.remedy)
+            yield file, finding("error", "mask_unreadable", file, f"its mask {mask}: {problem.reason}", problem.remedy)
 
 
 def places(dataset: Path, folder: str, listing: Listing, of: Mapping[str, str]) -> Iterator[Finding]:
@@ -54,6 +68,18 @@ def places(dataset: Path, folder: str, listing: Listing, of: Mapping[str, str]) 
     if bare := [file for file in listing.files if file not in of]:
         reason = f"{counted(len(bare), 'picture')} of {len(listing.files)} without a mask ({bare[0]}), all of which counts"
         yield finding("note", "mask_missing", None, reason, f"Nothing where that is meant; otherwise put a mask into {folder}/.")
+
+
+def used(usable: Mapping[str, Mask], listing: Listing) -> Iterator[Finding]:
+    """How many pictures have a mask that can be used, and how much of them counts."""
+    if usable:
+        reason = f"{len(usable)} of {counted(len(listing.files), 'picture')} with a mask, {mean_share(usable.values()):.0%} of which counts"
+        yield finding("note", "masks_used", None, reason, "decal check --sheet  shows what counts.")
+
+
+def mean_share(usable: Iterable[Mask]) -> float:
+    """The share of some pictures that counts, on average, 0..1."""
+    return fmean(mask.share for mask in usable)
 
 
 def weighs_nothing(mask: Image.Image, side_px: int, fit: Fit) -> bool:

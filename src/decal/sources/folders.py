@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from decal import masks
 from decal.errors import DataError
 from decal.metadata import (
     MAX_REPEATS,
@@ -144,9 +145,10 @@ def _items(folder: Path, found: _Found) -> Iterator[Item]:
         yield Item(file, folder / file if file in pictures else None, line=line, is_exact=True)
     # A picture whose own line cannot be used must not get a second one.
     lost = seem_named(faulty, found.pictures)
+    labels = masks.labels(found.pictures)
     for file in found.pictures:
         if file not in named:
-            row = None if file in lost else caption_cell(sidecar(folder / file))
+            row = None if file in lost or file in labels else caption_cell(sidecar(folder / file))
             yield Item(file, folder / file, row=row, is_exact=True)
 
 
@@ -194,9 +196,13 @@ def _kohya_items(folder: Path, pictures: Sequence[str], sets: dict[str, tuple[in
     kept = {name: found for name, found in sets.items() if name not in left}
     counts = {repeats for repeats, _ in kept.values()}
     worded = 0
+    labels = masks.labels(pictures)
     for file in pictures:
         name = PurePosixPath(file).parent.as_posix()
         if name not in kept:
+            continue
+        if file in labels:
+            yield Item(file, folder / file, is_exact=True)
             continue
         repeats, words = kept[name]
         captions, picture = sidecar(folder / file), folder / file
