@@ -38,6 +38,20 @@ def test_other_languages_are_told_from_english(text: str, language: str | None) 
     assert language_of(text) == language
 
 
+@pytest.mark.parametrize(
+    "text", ["zorb style, Katze schläft", "zorb style sticker of ein Mädchen", "kleine Füße", "un gato rojo", "chien assis", "röd katt"]
+)
+def test_two_words_of_another_language_are_enough(text: str) -> None:
+    assert language_of(text) is not None
+
+
+def test_borrowed_words_and_all_that_is_written_about_decal_seem_english() -> None:
+    borrowed = "a hund and a doppelgänger", "crème brûlée in a café", "über cool kindergarten", "piñata", "femme fatale, noir", "son met pod, no due, till I do pour"
+    pages = Path(__file__).parents[1].glob("docs/*.md")
+    lines = [*borrowed, *(line for page in pages for line in page.read_text("utf-8").splitlines())]
+    assert (len(lines) > 500, [line for line in lines if language_of(line)]) == (True, [])
+
+
 def test_no_english_caption_of_the_sample_seems_foreign() -> None:
     texts = [json.loads(line)["text"] for line in (SAMPLE / "metadata.jsonl").read_text().splitlines()]
     assert (len(texts), [text for text in texts if language_of(text)]) == (30, [])

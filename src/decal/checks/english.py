@@ -1,7 +1,8 @@
 """In which language a caption seems to be, from its letters and its small words, and text that was saved in the wrong encoding.
 
 The text encoders of Stable Diffusion learned English. Other alphabets fall apart into several tokens a word, and words of other languages
-mean little to them. Small words are told apart by short lists of our own, without those that English has too; one alone proves nothing.
+mean little to them. Small words, and words that captions are made of, are told apart by short lists of our own, without those that
+English has too; one alone proves nothing.
 """
 
 import re
@@ -24,15 +25,44 @@ FOREIGN_SHARE = 0.3
 FOREIGN_WORDS = 2
 SMALL_WORDS = {
     "German": "der das und ein eine einen einem einer eines mit auf ist nicht für von zum zur im dem den vor unter über einem sich",
-    "French": "le les des une avec dans sur est et aux qui pour du ses son sous une deux très",
+    "French": "le les des une avec dans sur est et aux qui du ses sous une deux très",
     "Spanish": "el los las una con del en y sobre por para que su sus muy es un dos",
-    "Italian": "il lo gli uno una con della dello del nel nella che sul sulla di e un due molto",
-    "Portuguese": "os uma com da do das dos em na no que sobre por para um dois muito sua",
-    "Dutch": "het een met op van voor naar bij zijn en onder naast haar twee",
-    "Polish": "z na i w ze pod nad oraz jest dla się który przez dwa",
+    "Italian": "il lo gli uno una con della dello del nel nella che sul sulla di e un molto",
+    "Portuguese": "os uma com da das dos em na que sobre por para um dois muito sua",
+    "Dutch": "het een op van voor naar bij zijn en onder naast haar twee",
+    "Polish": "z na w ze nad oraz jest dla się który przez dwa",
     "Turkish": "ve bir ile için olan üzerinde altında çok iki",
-    "Swedish": "och ett med på som är till av under två",
+    "Swedish": "och ett med på som är av under två",
 }
+# Words that captions are made of, without those that English has too, names among them.
+COMMON_WORDS = {
+    "German": "hund katze gesicht vogel baum blume haus mädchen frau junge bär wald wiese himmel mond herz augen haare rote roter rotes "
+    "blau blaue blauer grün grüne gelb gelbe schwarz schwarze schwarzer weiß weiße weißer groß große kleine kleiner kleines lächelt "
+    "schläft sitzt steht fliegt hält trägt",
+    "French": "chien visage oiseau arbre maison fille garçon homme ours forêt ciel étoile cœur yeux cheveux bleu bleue verte jaune blanche "
+    "souriant sourit dort assis debout",
+    "Spanish": "gato perro pájaro árbol niña niño hombre mujer oso bosque cielo estrella corazón ojos pelo rojo roja amarillo amarilla "
+    "blanco pequeño pequeña sonriente duerme sentado",
+    "Italian": "gatto volto uccello albero fiore ragazza ragazzo uomo donna bambino orso bosco cielo cuore occhi capelli rosso rossa "
+    "giallo bianco bianca sorridente dorme seduto",
+    "Portuguese": "gato cachorro cão rosto pássaro árvore menina menino homem mulher urso floresta céu estrela coração olhos cabelo "
+    "vermelho vermelha amarelo branco pequeno pequena sorrindo dorme sentado",
+    "Dutch": "hond gezicht vogel bloem meisje jongen vrouw ogen rode blauw groen groene geel zwart zwarte witte lachend slaapt staat",
+    "Polish": "kot twarz ptak drzewo kwiat dziewczyna chłopiec niedźwiedź niebo księżyc gwiazda serce oczy czerwony niebieski zielony śpi",
+    "Turkish": "kedi köpek yüz ağaç çiçek ev kız adam ayı gökyüzü yıldız kalp gözler kırmızı mavi yeşil beyaz siyah",
+    "Swedish": "katt ansikte fågel träd blomma flicka pojke björn skog måne stjärna hjärta ögon röd röda blå svart liten sover",
+}
+# They make a word of these languages likelier, but prove nothing alone: English borrows words with them.
+OWN_LETTERS = {
+    "German": "äöüß",
+    "French": "èêëîïôûœç",
+    "Spanish": "ñ",
+    "Portuguese": "ãõç",
+    "Polish": "ąęłńśźż",
+    "Turkish": "ğış",
+    "Swedish": "åäö",
+}
+KNOWN_WORDS = {name: frozenset(f"{small} {COMMON_WORDS.get(name, '')}".split()) for name, small in SMALL_WORDS.items()}
 UNSEEN = ("Cc", "Cf", "Co", "Cn")
 # They decide how letters of some alphabets, and emoji, are put together.
 JOINERS = "\u200c\u200d"
@@ -48,7 +78,10 @@ def language_of(text: str) -> str | None:
         return f"{name} letters" if name else "letters of another alphabet"
     words = re.findall(r"[^\W\d_]+", text.casefold())
     english = sum(word in ENGLISH for word in words)
-    counts = {name: sum(word in small.split() and word not in ENGLISH for word in words) for name, small in SMALL_WORDS.items()}
+    counts = {name: sum(word in known and word not in ENGLISH for word in words) for name, known in KNOWN_WORDS.items()}
+    for name, letters_of in OWN_LETTERS.items():
+        others = (word for word in words if word not in KNOWN_WORDS[name])
+        counts[name] += counts[name] > 0 and any(letter in letters_of for word in others for letter in word)
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] >= FOREIGN_WORDS and counts[best] > english else None
 
