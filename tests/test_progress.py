@@ -36,6 +36,17 @@ def test_without_a_terminal_every_phase_has_a_line_as_it_begins(capsys: pytest.C
     ]
 
 
+def test_a_long_training_says_less_and_less_often_in_a_log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with Display(json=False) as display:
+        display.show([Begun(Run(Path("run-01")), 36_001, "begun")])
+        for step in range(1, 36_001):  # ten hours, a second a step
+            now += 1
+            display.show([[_step(step)]])
+    assert 100 < len(capsys.readouterr().err.splitlines()) < 200
+
+
 @pytest.mark.parametrize("columns", [60, 100])
 def test_the_time_left_fits_on_a_narrow_terminal(columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))

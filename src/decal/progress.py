@@ -4,6 +4,7 @@ Consumes the events of `workflow`; knows nothing of how they are made. The time 
 so drawing and saving do not disturb it.
 """
 
+import shutil
 import statistics
 import sys
 import textwrap
@@ -24,9 +25,10 @@ from decal.events import Begun, Event, Progress, Sheet, Told
 from decal.project import to_json
 from decal.records import Checkpoint, Description, Generation, Point, Probe, Rung, Step, Verdict
 from decal.scores import few_steps
-from decal.wording import clock, counted, printable
+from decal.wording import clock, counted, printable, shown
 
-PLAIN_SECONDS = 5.0
+# Between two plain lines of the same work, and the share of its time so far, so that ten hours are some 180 lines of a log.
+PLAIN_SECONDS, PLAIN_SHARE = 5.0, 0.04
 STEPS_TIMED = 50
 PARAGRAPH_WIDTH = 100
 BAR_WIDTH, MIN_BAR_WIDTH = 24, 8
@@ -45,7 +47,7 @@ class Display:
         self._bar = Bar(self._text, console=self._console, transient=True)
         self._doing = ""
         self._seconds: deque[float] = deque(maxlen=STEPS_TIMED)
-        self._last_line = time.monotonic()
+        self._last_line = self._since = time.monotonic()
         self._begun: Begun | None = None
         self._holdout: float | None = None
 
@@ -109,8 +111,12 @@ class Display:
         is_new, self._doing = doing != self._doing, doing
         if self._is_live:
             self._draw(fit(parts, self._console.width), done, of, is_new=is_new)
-        elif is_new or done == of > 0 or time.monotonic() - self._last_line > PLAIN_SECONDS:
-            self._last_line = time.monotonic()
+            return
+        now = time.monotonic()
+        if is_new:
+            self._since = now
+        if is_new or done == of > 0 or now - self._last_line > max(PLAIN_SECONDS, PLAIN_SHARE * (now - self._since)):
+            self._last_line = now
             print("  " + "  ".join(parts), file=sys.stderr, flush=True)
 
     def _draw(self, text: str, done: int, of: int, *, is_new: bool) -> None:
@@ -129,7 +135,7 @@ class Display:
         if self._is_live:
             self._bar.console.file.flush()
             self._bar.stop()
-            print(text, flush=True)
+            print(shown(text), flush=True)
             self._bar.start()
         else:
             print(text, flush=True)
@@ -158,7 +164,8 @@ def _text(event: Told | Description | Point | Verdict | Probe) -> str:
 
 def wrapped(text: str) -> list[str]:
     """A paragraph as lines of a terminal."""
-    return textwrap.wrap(text, PARAGRAPH_WIDTH, break_long_words=False, break_on_hyphens=False)
+    width = min(PARAGRAPH_WIDTH, shutil.get_terminal_size((PARAGRAPH_WIDTH, 0)).columns)
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def fit(parts: Sequence[str], width: int) -> str:

@@ -38,7 +38,8 @@ logger = logging.getLogger(__name__)
 # cuBLAS reads it once, when CUDA starts; without it, matrix products on a GPU need not repeat to the bit.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-BLOCK_STEPS = 10
+# A block ends after so many steps or seconds, whichever comes first, so that whoever watches sees slow steps one by one.
+BLOCK_STEPS, BLOCK_SECONDS = 10, 1.0
 HOLDOUT_TIMESTEPS = 8
 # Without gradients a pass is small, so this does not follow train.batch; a batch of 1 would measure one at a time.
 HOLDOUT_BATCH = 8
@@ -125,9 +126,9 @@ def train(base: Base, task: Task) -> Iterator[Happening]:
             yield loop.read(late_blocks=0)
             with loop.average.shown():
                 yield Pause(loop.step, lora.fingerprint(loop.factors))
-        elif len(loop.block) == BLOCK_STEPS:
+        elif len(loop.block) == BLOCK_STEPS or time.perf_counter() - loop.clock >= BLOCK_SECONDS:
             loop.send()
-            if steps := loop.read(late_blocks=1):
+            if steps := loop.read(late_blocks=int(base.device.type != "cpu")):
                 yield steps
         loop.restart_clock()
     if loop.send() or loop.sent:
