@@ -581,6 +581,17 @@ def test_a_dry_run_finds_what_the_command_would_stop_at(call: Call, tiny: Path, 
     assert (code, "1 picture of 17 has no caption" in out, "1 picture (broken.png)" in err) == (3, True, True)
 
 
+def test_a_picture_that_is_mended_is_taken_by_the_same_command(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    pictures = shutil.copytree(shapes, tmp_path / "messy")
+    (pictures / "red-circle.png").write_bytes(b"no picture")
+    command = typed(tiny, pictures, tmp_path / "out", "--max_train_steps=1")
+    code, _, err = call("compat", *command)
+    assert (code, f"Mend or take out each in {pictures}, and call again" in err) == (3, True)
+    shutil.copy(shapes / "red-circle.png", pictures)
+    code, out, _ = call("compat", *command)
+    assert (code, "nothing is trained yet, so they are copied anew" in out) == (0, True)
+
+
 def test_the_command_of_stickers_runs(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
     changed = {"resolution": 64, "learning_rate": 1e-3, "num_train_epochs": 2, "validation_epochs": 1, "checkpointing_steps": 16}
     words = replaced(STICKERS, pretrained_model_name_or_path=tiny, train_data_dir=shapes, output_dir=tmp_path / "out", **changed)

@@ -6,6 +6,7 @@ source is still what it was is known from the names, sizes and times of its file
 
 import json
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -105,7 +106,7 @@ def train_as_typed(plan: Plan, stop: Stop) -> Iterator[Event]:
         return
     yield Progress("looking at the pictures")
     checked = check(at, settings)
-    _require_decoded(at, checked)
+    _require_decoded(at, checked, plan.source)
     yield from _told(plan, _scene(at, plan, settings, checked, captions))
     _require_prediction(plan, settings)
     try:
@@ -195,6 +196,12 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
         otherwise = _otherwise(plan, before, now)
         if otherwise is None and kind is not None and before.prior not in ("", now.prior):
             otherwise = f"with other pictures in --class_data_dir ({kind})"
+        if otherwise is not None and before.source == now.source and not any(run.about.exists() for run in at.runs()):
+            # Whoever mends a picture that stopped the command need not know of the copy.
+            yield Told(f"{plan.output} was begun {otherwise}; nothing is trained yet, so they are copied anew")
+            shutil.rmtree(at.dataset)
+            yield from _copy(at, plan, now)
+            return
         if otherwise is not None:
             raise SettingsError(
                 f"{plan.output} was begun {otherwise}.\nWrite another --output_dir, or delete {at.folder} to begin anew in this one."
@@ -206,13 +213,18 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
         return
     if at.settings.exists():
         raise SettingsError(f"{at.folder} is a project of its own.\nWrite another --output_dir.")
+    yield from _copy(at, plan, now)
+
+
+def _copy(at: Project, plan: Plan, now: From) -> Iterator[Event]:
+    """Copy the pictures, and write down what they are a copy of."""
     yield Progress(f"copying the pictures of {plan.source}")
     brought = dataset.bring_in(plan.source, at.dataset, caption_column=plan.caption_column, limit=plan.limit)
     project.write_lines(at.sources, [brought.source])
     if plan.prompt is not None:
         lines = [json.dumps({"file_name": row.file, "text": plan.prompt}, sort_keys=True) for row in dataset.scan(at.dataset).rows]
         project.write_text(at.dataset / dataset.METADATA, "\n".join(lines) + "\n")
-    if kind is not None:
+    if (kind := _kind(plan)) is not None:
         _bring_in_prior(at, plan, kind)
     project.write_record(at.folder / BEGUN, now)
     yield Told(brought.told())
@@ -342,12 +354,12 @@ def _scene(at: Project, plan: Plan, settings: Settings, checked: Checked, captio
     return Scene(plan, checked.looks, captions, Tokenizer.of_base(settings.base.model), texts, keyword, _has_cuda())
 
 
-def _require_decoded(at: Project, checked: Checked) -> None:
+def _require_decoded(at: Project, checked: Checked, source: str) -> None:
     """Raise DataError where a picture cannot be decoded; the scripts would stop at it, in the middle of the training."""
     if broken := _broken(checked):
         raise DataError(
             f"{broken} of {at.dataset} cannot be decoded.\n"
-            f"decal check {at.folder}  says what is wrong with each; mend the source, delete {at.folder}, and call again."
+            f"decal check {at.folder}  says what is wrong with each. Mend or take out each in {source}, and call again."
         )
 
 
