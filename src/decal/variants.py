@@ -4,6 +4,7 @@ What is drawn anew each epoch cannot be cached; a few fixed ways can. They follo
 of a run, so every run finds them encoded. Number 0 is the picture as it is without variants, and the only one it is measured with.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy as np
 from decal import pictures
 from decal.pictures import MIDDLE
 from decal.records import Fit
+from decal.wording import counted
 
+GROUNDS_NAMED = 3
 PALEST, DARKEST = 256, 160
 """Levels of red, green and blue between which a ground is drawn: pale enough for any drawing to stand out."""
 
@@ -32,6 +35,14 @@ def variant(sha256: str, number: int, ground: str, attempt: int = 0) -> Variant:
     across, down = dice.random(2)
     red, green, blue = dice.integers(DARKEST, PALEST, 3)
     return Variant((float(across), float(down)), f"#{red:02x}{green:02x}{blue:02x}")
+
+
+def told(count: int, ground: str, shas: Mapping[str, str]) -> str:
+    """On which grounds transparent pictures are learnt. shas: hash of each by its file, not empty."""
+    file, sha256 = next(iter(shas.items()))
+    own = [variant(sha256, number, ground).ground for number in range(1, count)]
+    some = ", ".join(own[:GROUNDS_NAMED]) + (", ..." if len(own) > GROUNDS_NAMED else "")
+    return f"{counted(len(shas), 'transparent picture')} on {ground} and {counted(len(own), 'pale colour')} of its own each; {file}: {some}"
 
 
 def varies(size: tuple[int, int], side_px: int, fit: Fit, *, has_alpha: bool) -> bool:

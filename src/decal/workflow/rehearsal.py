@@ -19,7 +19,7 @@ from decal.records import Record, Rung, Step
 from decal.settings import Resolved, ResolvedTrain, Settings, resolve, written
 from decal.wording import clock, counted
 from decal.workflow.checking import check
-from decal.workflow.training import records_to_train
+from decal.workflow.training import records_to_train, told_grounds
 
 STEPS = 4
 """The first also pays for what is set up once, so the others are measured."""
@@ -37,6 +37,7 @@ def rehearse(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     learnt = [record for record in records if record.split == "train"]
     resolved = resolve(settings, len(learnt))
     yield Told("\n".join(plan(resolved, records)))
+    yield from told_grounds(resolved, learnt, checked)
     stop_if(stop, "nothing of a rehearsal is kept")
     yield Progress(f"{counted(STEPS, 'step')} of the training")
     measured = _measure(at, resolved, learnt, stop)
@@ -45,7 +46,7 @@ def rehearse(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     if measured.rungs:
         asked, fitted = (train.model_dump(include=CHANGED) for train in (resolved.train, measured.fitted))
         changes = " ".join(f"--set train.{key}={written(value)}" for key, value in fitted.items() if value != asked[key])
-        yield Told(f"decal train does so by itself; to begin with it:  decal train {at.folder} {changes}")
+        yield Told(f"decal train does so by itself; to begin with it, add  {changes}")
 
 
 CHANGED = {"batch", "accumulation", "gradient_checkpointing", "optimizer"}

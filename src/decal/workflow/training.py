@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from decal import dataset, gallery, grid, masks, overview, project, runs
+from decal import dataset, gallery, grid, masks, overview, project, runs, variants
 from decal.batches import MAX_EPOCH, lowest_terms, share
 from decal.checks import Checked
 from decal.errors import DataError
@@ -107,6 +107,7 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
         resume, attempt = _resume(run)
         yield Begun(run, resolved.train.steps, overview.training(run, resolved, counts, where, 0 if resume is None else resume.step))
         yield from (Told(f"  {line}") for line in overview.cautions(resolved))
+        yield from told_grounds(resolved, [record for record in records if record.split == "train"], checked)
         cache = Cache(at.cache, base, resolved.data)
         remedy = f"Lower compare.batch or data.resolution (now {resolved.data.resolution} px)."
         if resolved.train.fit_memory == "off":
@@ -197,6 +198,13 @@ def records_to_train(at: Project, settings: Settings, checked: Checked) -> list[
             "Lower them; only their ratio counts, so 1 and 2 do what 100 and 200 do."
         )
     return masks.given(records, at.dataset, settings.data.masks)
+
+
+def told_grounds(resolved: Resolved, learnt: list[Record], checked: Checked) -> Iterator[Told]:
+    """On which grounds transparent pictures are learnt, where there are several."""
+    shas = {record.file: record.sha256 for record in learnt if checked.looks[record.file].has_alpha}
+    if resolved.data.variants > 1 and shas:
+        yield Told(f"  {variants.told(resolved.data.variants, resolved.data.ground, shas)}")
 
 
 def is_done(at: Project, settings: Settings, run: Run) -> bool:
