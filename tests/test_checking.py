@@ -1,6 +1,7 @@
 """`decal check` on data sets of other tools, on sheets, and with a closer look."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,6 +100,16 @@ def test_a_folder_of_kohya_is_checked_where_it_lies_and_stays_as_it_is(tmp_path:
     assert "is not in English (Cyrillic letters)" in out
     assert "the keyword zorb is not in" in out
     assert {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))} == before
+
+
+def test_advice_outside_a_project_needs_none(tmp_path: Path, call: Call) -> None:
+    folder = _kohya(tmp_path / "set")
+    Image.new("RGB", (100, 100), "red").save(folder / "10_zorb fox" / "small.png")
+    (folder / "10_zorb fox" / "0.txt").write_text("Katze schl\u00e4ft")
+    _, out, _ = call("check", folder, "--json", "--quick")
+    remedies = [json.loads(line)["remedy"] for line in out.splitlines()]
+    assert len(remedies) > 4
+    assert not [one for one in remedies if re.search(r"data\.|caption\.|train\.|--fix|--translate|sources\.jsonl|\[\w+\]", one)]
 
 
 def test_a_folder_that_is_no_project_gets_a_closer_look_too(tmp_path: Path, call: Call) -> None:

@@ -301,7 +301,8 @@ def test_ten_thousand_of_a_kind_are_folded_into_ten_lines() -> None:
         Finding(level="error", check="no_caption", file=f"{n:05}.png", reason="has no caption", remedy="Add.") for n in range(10_000)
     ]
     lines = summary(findings)
-    assert (len(lines), lines[-1]) == (10, "           ... and 9,992 more like this")
+    assert (len(lines), lines[-1]) == (10, "           ... and 9,992 more like this; decal check --all  lists them")
+    assert len(summary(findings, most=10_000)) == 10_001
 
 
 def test_a_summary_cannot_move_the_cursor_of_a_terminal() -> None:

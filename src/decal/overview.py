@@ -17,11 +17,11 @@ from decal.settings import Resolved, Settings, fields, options, read, resolve
 from decal.wording import counted
 
 
-def findings(at: Project, checked: Checked) -> list[str]:
-    """What a check found, as lines to print."""
+def findings(at: Project, checked: Checked, *, most: int = checks.MAX_LINES) -> list[str]:
+    """What a check found, as lines to print. most: of one kind."""
     counts = [counted(sum(finding.level == level for finding in checked.findings), level) for level in ("error", "warning")]
     head = f"{counted(len(checked.listing.files), 'picture')} in {at.dataset}"
-    return [head, *checks.summary(checked.findings), f"{', '.join(counts)}, written to {at.findings}"]
+    return [head, *checks.summary(checked.findings, most=most), f"{', '.join(counts)}, written to {at.findings}"]
 
 
 def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str, reached: int) -> str:

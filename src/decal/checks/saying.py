@@ -8,7 +8,7 @@ from decal.records import Finding, Level
 from decal.wording import printable
 
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
-# More of the same are folded into one line on a terminal; the file has them all.
+# More of the same are folded into one line where not all are asked for.
 MAX_LINES = 8
 MAX_FILE_COLUMN = 40
 
@@ -29,21 +29,21 @@ def short(text: str | None) -> str:
     return repr(words if len(words) <= 60 else words[:57] + "...")
 
 
-def summary(findings: Sequence[Finding]) -> list[str]:
-    """The findings as aligned lines for a terminal, the remedy under each kind; more than 8 of a kind are folded into one line."""
+def summary(findings: Sequence[Finding], *, most: int = MAX_LINES) -> list[str]:
+    """The findings as aligned lines for a terminal, the remedy under each kind; more than `most` of a kind are folded into one line."""
     kinds: dict[tuple[int, str], list[Finding]] = defaultdict(list)
     for one in sorted(findings, key=place):
         kinds[LEVELS.index(one.level), one.check].append(one)
-    shown = [one for kind in kinds.values() for one in kind[:MAX_LINES]]
+    shown = [one for kind in kinds.values() for one in kind[:most]]
     column = min(MAX_FILE_COLUMN, max((len(_name(one)) for one in shown), default=0))
     indent = " " * (2 + 9)
     lines: list[str] = []
     for kind in (kinds[key] for key in sorted(kinds, key=lambda key: key[0])):
-        for remedy, same in groupby(kind[:MAX_LINES], key=lambda one: one.remedy):
+        for remedy, same in groupby(kind[:most], key=lambda one: one.remedy):
             lines += [f"  {one.level:8} {_name(one):{column}}  {printable(one.reason)}".rstrip() for one in same]
             lines.append(f"{indent}-> {printable(remedy)}")
-        if len(kind) > MAX_LINES:
-            lines.append(f"{indent}... and {len(kind) - MAX_LINES:,} more like this")
+        if len(kind) > most:
+            lines.append(f"{indent}... and {len(kind) - most:,} more like this; decal check --all  lists them")
     return lines
 
 

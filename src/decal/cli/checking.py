@@ -1,14 +1,15 @@
 """The command check: what is wrong with a data set, shown on a sheet, mended and taken back."""
 
+import sys
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decal.cli.options import STOP, Changes, Json, print_records, say_next, show_events, show_work
+from decal.cli.options import STOP, Changes, Json, print_records, say_next, show_events, show_work, typed
 from decal.errors import DataError, SettingsError
-from decal.wording import counted, printable
+from decal.wording import counted, printable, shown
 
 if TYPE_CHECKING:
     from decal.checks import Checked
@@ -26,26 +27,36 @@ def check(
         bool | None,
         typer.Option("--look/--quick", help="Look for text, crops and other styles; left out, where there are at most 200 pictures."),
     ] = None,
+    lists_all: Annotated[bool, typer.Option("--all", help="List every finding, however many are alike.")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help="Draw every picture with its caption and what was found.")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what needs no judgement; pictures are moved at most, never changed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what --fix would mend, and change nothing.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Take the newest change back; once more takes back the one before.")] = False,
-    keyword: Annotated[bool, typer.Option("--keyword", help="Draw what the base makes of the keyword, beside invented words.")] = False,
+    keyword: Annotated[
+        bool,
+        typer.Option(
+            "--keyword", help="Draw what the base makes of the keyword, beside invented words: some 80 pictures, a minute of CPU on mini."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Say what is wrong with the pictures and captions; exit code 3 where there are errors."""
-    from decal import workflow
+    """Say what is wrong with the pictures and captions.
+
+    Exit code 3 where there are errors.
+    """
+    from decal import checks, workflow
     from decal.project import Project, open_project
 
     if undo + (fix or dry_run) + sheet + keyword > 1:
         raise SettingsError("--undo, --fix, --sheet and --keyword are done one at a time.\nCall decal check once for each.")
+    most = sys.maxsize if lists_all else checks.MAX_LINES
     if not Project(Path(folder)).settings.is_file() and (folder.startswith("hf:") or Path(folder).exists()):
         if undo or fix or dry_run or keyword:
             raise SettingsError(
                 f"{folder} is no project, so nothing is changed there.\n"
                 f"Make one of it with  decal new my-project --from {quote(folder)}  and call again there."
             )
-        _check_guest(folder, changes, look=look, sheet=sheet, json=json)
+        _check_guest(folder, changes, look=look, sheet=sheet, most=most, json=json)
         return
     at = open_project(Path(folder))
     settings = workflow.settings_of(at, changes)
@@ -56,27 +67,31 @@ def check(
     elif fix or dry_run:
         _show_plan(workflow.fix(at, settings, is_dry=not fix or dry_run), at, is_dry=not fix or dry_run, json=json)
     else:
-        _check(at, settings, changes, look=look, sheet=sheet, json=json)
+        _check(at, settings, changes, look=look, sheet=sheet, most=most, json=json)
         return
     say_next(f"decal check {quote(folder)}" + (" --fix" if dry_run else ""), json)
 
 
-def _check(at: "Project", settings: "Settings", changes: list[str], *, look: bool | None, sheet: bool, json: bool) -> None:
-    from decal import overview, workflow
+def _check(at: "Project", settings: "Settings", changes: list[str], *, look: bool | None, sheet: bool, most: int, json: bool) -> None:
+    from decal import mending, overview, workflow
 
     checked = _looked_at(at, settings, workflow.check(at, settings), look, json=json)
     if json:
         print_records(checked.findings)
     else:
-        for line in overview.findings(at, checked):
-            print(line)
+        for line in overview.findings(at, checked, most=most):
+            print(shown(line))
         if look is None and not workflow.was_looked_at(at, settings, checked):
             print(UNLOOKED)
     folder = quote(str(at.folder))
     if sheet:
         _draw(at.dataset, checked, at.folder / workflow.SHEET, f"{at.folder.resolve().name}: what the check found", json=json)
-    errors = _errors(checked)
-    say_next(f"mend what is an error, then  decal check {folder}" if errors else f"decal train {folder}", json)
+    if not (errors := _errors(checked)):
+        say_next(f"decal train {folder}{typed(changes)}", json)
+    elif mends := mending.plan(at.dataset, checked).mends:
+        say_next(f"decal check {folder} --fix  mends {counted(len(mends), 'thing')} by itself; the rest is yours to mend", json)
+    else:
+        say_next(f"mend what is an error, then  decal check {folder}{typed(changes)}", json)
     if errors:
         raise typer.Exit(DataError.exit_code)
 
@@ -92,7 +107,7 @@ def _looked_at(at: "Project", settings: "Settings", checked: "Checked", look: bo
     return workflow.complete(at, settings, checked)
 
 
-def _check_guest(source: str, changes: list[str], *, look: bool | None, sheet: bool, json: bool) -> None:
+def _check_guest(source: str, changes: list[str], *, look: bool | None, sheet: bool, most: int, json: bool) -> None:
     from decal import checks, workflow
     from decal.metadata import METADATA
 
@@ -102,12 +117,12 @@ def _check_guest(source: str, changes: list[str], *, look: bool | None, sheet: b
             print(f"{source}, a data set of the kind {guest.brought.source.kind}; nothing is written there")
             print(guest.brought.told())
             print(f"  held against {settings.base.model} as Decal would train it; --set base.model=NAME for another base")
-        checked = _looked_at(guest.at, settings, guest.checked, look, json=json)
+        checked = workflow.for_guests(_looked_at(guest.at, settings, guest.checked, look, json=json))
         if json:
             print_records(checked.findings)
         else:
-            for line in checks.summary(checked.findings):
-                print(line)
+            for line in checks.summary(checked.findings, most=most):
+                print(shown(line))
             if any(METADATA in f"{one.file} {one.reason}" for one in checked.findings) and not (Path(source) / METADATA).is_file():
                 print(f"lines are those of the {METADATA} that  decal new  would write")
             told = [counted(sum(one.level == level for one in checked.findings), level) for level in ("error", "warning")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from decal import checks, contact, crops, dataset, duplicates, gallery, intake, mending, pictures, project, reading
+from decal import checks, contact, crops, dataset, duplicates, extras, gallery, intake, mending, pictures, project, reading
 from decal.checks import Checked, seen
 from decal.events import Event, Progress, Sheet, Stop, Told, stop_if
 from decal.intake import Brought
@@ -26,6 +26,27 @@ if TYPE_CHECKING:
 # So many pictures are looked at closely without being asked; it takes about half a second each.
 LOOKED_AT_UNASKED = 200
 SHEET = "check.png"
+# What to do about a finding where there are no settings, no --fix and no captions to make; how Decal itself would train is no fault of
+# a set that others train on.
+GUEST_REMEDIES = {
+    **dict.fromkeys(("no_caption", "empty_caption"), "Write one into a .txt file beside it; a project has  decal caption  for that."),
+    "no_row": "Give it a line, or take it out.",
+    "sidecar": "Write it into the metadata, or delete the .txt file.",
+    "repeated_row": "Join the lines.",
+    "scrambled_caption": "Save it anew as UTF-8.",
+    "untidy_caption": "Take them out.",
+    "not_english": "Write it anew in English.",
+    "short_caption": "Say what is in the picture.",
+    **dict.fromkeys(("tiny", "small"), "Replace it or leave it out."),
+    "low_contrast": "Raise its contrast, or leave it out.",
+    "duplicate": "Keep one of them, or it counts double.",
+    "text": "Remove the text, leave the picture out, or say it in the caption and do not mirror pictures.",
+    "masks_unused": "Nothing; they are not taken for pictures.",
+    "unknown_licence": "Nothing where they are yours; otherwise find out.",
+    "no_pictures": "Put pictures there.",
+    "other_metadata": "Write metadata.jsonl.",
+}
+OF_PROJECTS = ("keyword_not_set", "no_holdout", "shown_rarely", "shown_often")
 # Raised whenever a closer look finds something else in the same pictures.
 VERSION = 3
 
@@ -60,7 +81,7 @@ def look_closer(at: Project, settings: Settings, checked: Checked, stop: Stop) -
             texts.read(at.dataset / file, checked.looks[file].sha256)
         found += seen.text_on({file: texts.known[checked.looks[file].sha256] for file in files})
     else:
-        yield Told(f"text on pictures is not looked for; {reading.MISSING} adds that")
+        yield Told(f"text on pictures is not looked for; {extras.add('ocr')}  adds that")
     found += yield from _seen_by_networks(at, settings, checked, files)
     project.write_lines(_memory(at, settings, checked), found)
 
@@ -87,6 +108,13 @@ def check_in_place(source: str, settings: Settings) -> Iterator[Guest]:
 def guest_settings(changes: Sequence[str]) -> Settings:
     """The settings for a data set that is no project: no kind of picture is expected, and a base that others train too; then `--set`."""
     return parse({"base": {"model": "sd1.5"}, "caption": {"kind_words": []}}, changes, where="--set")
+
+
+def for_guests(checked: Checked) -> Checked:
+    """The same with advice that can be followed where there is no project, and without findings that only a project can have."""
+    kept = [one for one in checked.findings if one.check not in OF_PROJECTS]
+    advised = [one.model_copy(update={"remedy": GUEST_REMEDIES.get(one.check, one.remedy)}) for one in kept]
+    return replace(checked, findings=tuple(advised))
 
 
 def draw_findings(folder: Path, checked: Checked, target: Path, title: str) -> Iterator[Sheet]:

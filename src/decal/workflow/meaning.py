@@ -47,6 +47,9 @@ def draw_keyword(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]
     base = public_name(resolved.base.model)
     files = {cell: at.cache / "keyword" / f"{project.fingerprint(base, project.to_json(cell))[:32]}.png" for cell in cells.values()}
     yield Told(f"{len(files)} pictures with {base} alone: {keyword}, nothing, and {', '.join(controls)}")
+    if missing := sum(not path.is_file() for path in files.values()):
+        price = "about a minute of one CPU core" if base == "mini" else "minutes on a GPU, hours on a CPU"
+        yield Told(f"{missing} are to be drawn in {resolved.grid.steps} steps: {price}; Ctrl-C stops, and what is drawn is kept")
     yield from _draw(resolved, files, stop)
     yield Progress("looking at the pictures")
     meanings = _meanings(cells, files, [keyword, *controls])
