@@ -89,7 +89,7 @@ def _check(at: "Project", settings: "Settings", changes: list[str], *, look: boo
     if not (errors := _errors(checked)):
         say_next(f"decal train {folder}{typed(changes)}", json)
     elif mends := mending.plan(at.dataset, checked).mends:
-        say_next(f"decal check {folder} --fix  mends {counted(len(mends), 'thing')} by itself; the rest is yours to mend", json)
+        say_next(f"decal check {folder} --fix  mends {counted(len(mends), 'thing')} by itself; mend the rest by hand", json)
     else:
         say_next(f"mend what is an error, then  decal check {folder}{typed(changes)}", json)
     if errors:

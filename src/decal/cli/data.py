@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from decal.errors import DataError, SettingsError
-from decal.wording import counted, printable
+from decal.wording import counted, printable, shown
 
 if TYPE_CHECKING:
     from decal.candidates import Question
@@ -63,7 +63,7 @@ def new(
         print(f"{folder} has no pictures yet; a table of descriptions comes first")
         say_next(f"decal describe {quote(str(folder))}")
         return
-    print(brought.told())
+    print(shown(brought.told()))
     is_bare = brought.captions < brought.rows - brought.faulty
     say_next(f"decal caption {quote(str(folder))}" if is_bare else f"decal check {quote(str(folder))}")
 
