@@ -46,7 +46,14 @@ def test_two_words_of_another_language_are_enough(text: str) -> None:
 
 
 def test_borrowed_words_and_all_that_is_written_about_decal_seem_english() -> None:
-    borrowed = "a hund and a doppelgänger", "crème brûlée in a café", "über cool kindergarten", "piñata", "femme fatale, noir", "son met pod, no due, till I do pour"
+    borrowed = (
+        "a hund and a doppelgänger",
+        "crème brûlée in a café",
+        "über cool kindergarten",
+        "piñata",
+        "femme fatale, noir",
+        "son met pod, no due, till I do pour",
+    )
     pages = Path(__file__).parents[1].glob("docs/*.md")
     lines = [*borrowed, *(line for page in pages for line in page.read_text("utf-8").splitlines())]
     assert (len(lines) > 500, [line for line in lines if language_of(line)]) == (True, [])

@@ -7,6 +7,10 @@ def test_one_thing_is_not_many() -> None:
 
 def test_a_long_line_goes_on_under_the_last_column_of_its_table() -> None:
     line = "  error    fox.png  has no caption and nothing to make one of"
-    assert folded(line, 40) == ["  error    fox.png  has no caption and", "                    nothing to make one", "                    of"]
+    assert folded(line, 40) == [
+        "  error    fox.png  has no caption and",
+        "                    nothing to make one",
+        "                    of",
+    ]
     assert folded("           -> decal caption  takes captions", 34) == ["           -> decal caption  takes", "              captions"]
     assert folded("  " + 50 * "x" + "  text", 40) == ["  " + 50 * "x", "  text"]

@@ -88,7 +88,7 @@ def _tile(folder: Path, file: str, captions: Sequence[str], found: Sequence[Find
     told = " / ".join(captions)
     texts = [(TEXT, NAME_PX, _lines(file, NAME_PX, 2)), *([(QUIET, SMALL_PX, _lines(told, SMALL_PX, CAPTION_LINES))] if told else [])]
     if mask is not None:
-        texts.append((VEIL, SMALL_PX, [f"mask: {mask.share:.0%} counts"]))
+        texts.append((TEXT, SMALL_PX, [f"mask: {mask.share:.0%} counts"]))
     for one in found[:FINDINGS_SHOWN]:
         texts.append((COLOURS[one.level], SMALL_PX, _lines(f"{one.level}: {one.reason}", SMALL_PX, REASON_LINES)))
     if len(found) > FINDINGS_SHOWN:
