@@ -130,3 +130,11 @@ def test_variants_that_would_all_be_the_same_are_an_error_of_the_check(fit: str,
     settings = parse({"data": {"resolution": 64, "fit": fit, "variants": 4}, "caption": {"keyword": "zorb"}})
     found = [one for one in checks.run(folder, settings).findings if one.check == "same_variants"]
     assert [one.level for one in found] == ["error"] * is_refused
+
+
+def test_the_grounds_that_are_told_are_those_that_are_encoded() -> None:
+    shas = {"a.png": "1f" * 32, "b.png": "2e" * 32}
+    first, second = (variants.variant("1f" * 32, number, "white").ground for number in (1, 2))
+    assert (
+        variants.told(3, "white", shas) == f"2 transparent pictures, each on white and 2 pale colours of its own; a.png: {first}, {second}"
+    )

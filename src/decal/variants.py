@@ -42,7 +42,9 @@ def told(count: int, ground: str, shas: Mapping[str, str]) -> str:
     file, sha256 = next(iter(shas.items()))
     own = [variant(sha256, number, ground).ground for number in range(1, count)]
     some = ", ".join(own[:GROUNDS_NAMED]) + (", ..." if len(own) > GROUNDS_NAMED else "")
-    return f"{counted(len(shas), 'transparent picture')} on {ground} and {counted(len(own), 'pale colour')} of its own each; {file}: {some}"
+    return (
+        f"{counted(len(shas), 'transparent picture')}, each on {ground} and {counted(len(own), 'pale colour')} of its own; {file}: {some}"
+    )
 
 
 def varies(size: tuple[int, int], side_px: int, fit: Fit, *, has_alpha: bool) -> bool:

@@ -196,7 +196,7 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
         otherwise = _otherwise(plan, before, now)
         if otherwise is None and kind is not None and before.prior not in ("", now.prior):
             otherwise = f"with other pictures in --class_data_dir ({kind})"
-        if otherwise is not None and before.source == now.source and not any(run.about.exists() for run in at.runs()):
+        if otherwise is not None and before.source == now.source and not at.runs():
             # Whoever mends a picture that stopped the command need not know of the copy.
             yield Told(f"{plan.output} was begun {otherwise}; nothing is trained yet, so they are copied anew")
             shutil.rmtree(at.dataset)
