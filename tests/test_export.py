@@ -1,10 +1,15 @@
 """Data sets on their way out, and back in."""
 
 import hashlib
+import io
 import json
+import tarfile
+import tomllib
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from test_sources import parquet, pictures, png
 
 from decal import export
@@ -36,7 +41,8 @@ def told(rows: tuple[Row, ...], folder: Path) -> set[tuple[str, tuple[str, ...]]
 
 
 def out(dataset: Path, target: Path, kind: str) -> Exported:
-    return export.write(scan(dataset), dataset, target, kind=kind, keyword="zorb")
+    masks = {"sub/a.png": path} if (path := dataset.parent / "mask.png").exists() else {}
+    return export.write(scan(dataset), dataset, target, kind=kind, keyword="zorb", masks=masks)
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
@@ -47,6 +53,34 @@ def test_what_is_exported_comes_back_with_the_same_captions_and_bytes(kind: str,
     assert written.pictures == len(rows)
     bring_in(tmp_path / "out", tmp_path / "back")
     assert told(scan(tmp_path / "back").rows, tmp_path / "back") == told(scan(dataset).rows, dataset)
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_masks_are_written_and_are_no_pictures_when_they_are_read_back(kind: str, tmp_path: Path) -> None:
+    dataset = made(tmp_path / "dataset", ROWS)
+    Image.new("L", (8, 8), 127).save(tmp_path / "mask.png")
+    out(dataset, tmp_path / "out", kind)
+    bring_in(tmp_path / "out", tmp_path / "back")
+    assert told(scan(tmp_path / "back").rows, tmp_path / "back") == told(scan(dataset).rows, dataset)
+    assert [Image.open(io.BytesIO(data)).getpixel((0, 0)) for data in written_masks(tmp_path / "out", kind)] == [127]
+
+
+def written_masks(folder: Path, kind: str) -> list[bytes]:
+    """The masks that are not white, from where readers of the layout look."""
+    if kind == "parquet":
+        rows = pq.read_table(next(folder.glob("*.parquet"))).to_pylist()
+        return [row["mask"]["bytes"] for row in rows if row["mask"] is not None]
+    if kind == "webdataset":
+        with tarfile.open(next(folder.glob("*.tar"))) as archive:
+            return [archive.extractfile(one).read() for one in archive if one.name == "sub/a.mask.png"]  # type: ignore[union-attr]
+    if kind == "kohya":
+        said = tomllib.loads((folder / "masks.toml").read_text())
+        places = [(one["image_dir"], one["conditioning_data_dir"]) for one in said["datasets"][0]["subsets"]]
+        assert places == [("1_zorb", "masks/1_zorb"), ("2_zorb", "masks/2_zorb")]
+        # It wants a mask of every picture, by its name.
+        assert {path.stem for path in (folder / "1_zorb").glob("*.png")} == {path.stem for path in (folder / "masks" / "1_zorb").iterdir()}
+        return [path.read_bytes() for path in (folder / "masks" / "1_zorb").iterdir() if path.stem == "sub-a"]
+    return [(folder / "sub" / "a-masklabel.png").read_bytes()]
 
 
 @pytest.mark.parametrize("kind", ["imagefolder", "kohya", "webdataset", "parquet"])

@@ -1,20 +1,28 @@
 """The data set of a project -> the layouts that other tools read: imagefolder, `.txt` sidecars, kohya, WebDataset, parquet.
 
 Pictures are copied to the byte. What `decal new --from` reads back has the same captions; a layout that has no place for something says so.
-The target is filled under another name and renamed when it is whole.
+Masks go where their readers look: OneTrainer's `pear-masklabel.png` beside the picture, a column for `datasets`, folders of their own and
+a configuration for sd-scripts, which wants a mask of every picture. The target is filled under another name and renamed when it is whole.
+Sources: OneTrainer docs/QuickStartGuide.md (23df383); sd-scripts docs/masked_loss_README.md and `ControlNetDataset` (48d368f); `datasets`
+folder_based_builder.py (5.2.0).
 """
 
+import contextlib
 import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from PIL import Image
+
+from decal import masks, pictures
 from decal.dataset import Listing
 from decal.errors import DataError, SettingsError
 from decal.metadata import METADATA, Row, caption_cell, caption_key, further_keys, sidecar_captions, text_lines
+from decal.pictures import PictureError
 from decal.project import staged_folder
 from decal.sources import parquets, to_line, to_row
 from decal.wording import counted
@@ -25,6 +33,8 @@ SHARD_PICTURES = 10_000
 # As `datasets` writes pictures, so that a reader can take a few rows of a large file.
 GROUP_ROWS = 100
 GROUP_BYTES = 32 * 2**20
+MASKS = "masks"
+"""The folder of masks beside kohya's folders; a name without a number is none of those."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +56,20 @@ class Exported:
 
 @dataclass
 class _Job:
-    """What a layout is written from, and what it has to say. keys: other keys of a row, by its line."""
+    """What a layout is written from, and what it has to say. keys: other keys of a row, by its line. masks: as for `write`."""
 
     dataset: Path
     rows: Sequence[Row]
     keyword: str
     keys: dict[int, dict[str, object]]
+    masks: Mapping[str, Path]
     notes: list[str] = field(default_factory=list)
 
 
-def write(listing: Listing, dataset: Path, target: Path, *, kind: str, keyword: str) -> Exported:
+def write(listing: Listing, dataset: Path, target: Path, *, kind: str, keyword: str, masks: Mapping[str, Path]) -> Exported:
     """Write a data set into a new folder.
 
-    kind: imagefolder, kohya, txt, webdataset or parquet. keyword: names kohya's folders.
+    kind: imagefolder, kohya, txt, webdataset or parquet. keyword: names kohya's folders. masks: of the pictures that have one.
     Raises SettingsError for another kind or a target that is not empty, and DataError where there is nothing to write.
     """
     layout = LAYOUTS.get(kind)
@@ -69,7 +80,7 @@ def write(listing: Listing, dataset: Path, target: Path, *, kind: str, keyword: 
     rows = [*listing.rows, *(Row(file, None, None) for file in listing.unnamed)]
     if not rows:
         raise DataError(f"{dataset} has no picture to export.\nSee  decal check")
-    job = _Job(dataset, rows, keyword, _other_keys(dataset, rows))
+    job = _Job(dataset, rows, keyword, _other_keys(dataset, rows), masks)
     with staged_folder(target) as staged:
         layout(job, staged)
     broken = sum(finding.check in ("bad_line", "outside", "bad_caption", "bad_repeats") for finding in listing.faults)
@@ -84,15 +95,21 @@ def _imagefolder(job: _Job, staged: Path) -> None:
         for row in job.rows:
             if row.file not in stored:
                 _copy(job.dataset / row.file, staged / row.file)
+                _put(job, row.file, staged / _label(row.file))
                 stored.add(row.file)
+            # `datasets` reads what ends in _file_name as a picture, without the ending.
+            mask = {"mask_file_name": _label(row.file)} if row.file in job.masks else {}
             cell: dict[str, object] = {"text": list(row.captions)} if has_several else caption_cell(row.captions)
-            lines.write(to_line({"file_name": row.file} | cell | _repeats(row) | job.keys.get(row.line or 0, {})) + b"\n")
+            lines.write(to_line({"file_name": row.file} | cell | _repeats(row) | job.keys.get(row.line or 0, {}) | mask) + b"\n")
     if has_several:
         job.notes.append("captions are lists, since some pictures have several; the diffusers scripts draw one of them")
 
 
 def _sidecars(job: _Job, staged: Path) -> None:
-    _with_texts(job, staged, lambda row: row.file)
+    for file, path in _with_texts(job, staged, lambda row: row.file).items():
+        _put(job, file, staged / _label(path.as_posix()))
+    if job.masks:
+        job.notes.append(f"{counted(len(job.masks), 'mask')} beside the pictures, as OneTrainer reads them")
     if any(row.repeats > 1 for row in job.rows):
         job.notes.append("repeats have no place in .txt files; --as kohya keeps them as names of folders")
 
@@ -100,20 +117,41 @@ def _sidecars(job: _Job, staged: Path) -> None:
 def _kohya(job: _Job, staged: Path) -> None:
     words = "".join(letter if letter.isalnum() or letter in " -" else "-" for letter in job.keyword).strip(" -") or "pictures"
     # Pictures in folders below are not seen by kohya's trainer.
-    _with_texts(job, staged, lambda row: f"{row.repeats}_{words}/{row.file.replace('/', '-')}")
+    places = _with_texts(job, staged, lambda row: f"{row.repeats}_{words}/{row.file.replace('/', '-')}")
+    if job.masks:
+        _kohya_masks(job, staged, places)
     job.notes.append("kohya's trainer reads it with  --caption_extension .txt")
     if any(row.others for row in job.rows):
         job.notes.append("several captions of a picture are lines of its .txt file, of which kohya draws one with  --enable_wildcard")
 
 
-def _with_texts(job: _Job, staged: Path, place: Callable[[Row], str]) -> None:
-    """Pictures with `.txt` files beside them, one caption a line."""
+def _kohya_masks(job: _Job, staged: Path, places: Mapping[str, PurePosixPath]) -> None:
+    """Masks under the names of their pictures, in folders that kohya's trainer takes for no pictures, and what names them to it."""
+    for file, path in places.items():
+        _put(job, file, staged / MASKS / path.with_suffix(".png"), is_always=True)
+    subsets = [
+        f"[[datasets.subsets]]\nimage_dir = {json.dumps(folder)}\nconditioning_data_dir = {json.dumps(f'{MASKS}/{folder}')}\n"
+        f'num_repeats = {folder.partition("_")[0]}\ncaption_extension = ".txt"\n'
+        for folder in sorted({path.parent.as_posix() for path in places.values()})
+    ]
+    (staged / f"{MASKS}.toml").write_text("\n".join(["[[datasets]]\n", *subsets]), "utf-8")
+    without = len(places) - len(job.masks)
+    job.notes.append(
+        f"{counted(len(job.masks), 'mask')} in {MASKS}/, which kohya's trainer reads from within that folder with  "
+        f"--dataset_config {MASKS}.toml --masked_loss"
+        + (f"; {counted(without, 'picture')} without got a white one, since it wants one of each" if without else "")
+    )
+
+
+def _with_texts(job: _Job, staged: Path, place: Callable[[Row], str]) -> dict[str, PurePosixPath]:
+    """Pictures with `.txt` files beside them, one caption a line; where each went."""
     captions: dict[str, list[str]] = {}
     places: dict[str, str] = {}
     for row in job.rows:
         captions.setdefault(row.file, []).extend(row.captions)
         places.setdefault(row.file, place(row))
     taken: set[str] = set()
+    went: dict[str, PurePosixPath] = {}
     joined = 0
     for file, texts in captions.items():
         wanted = PurePosixPath(places[file])
@@ -122,6 +160,7 @@ def _with_texts(job: _Job, staged: Path, place: Callable[[Row], str]) -> None:
         while path.with_suffix("").as_posix().casefold() in taken:
             path, number = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}"), number + 1
         taken.add(path.with_suffix("").as_posix().casefold())
+        went[file] = path
         _copy(job.dataset / file, staged / path)
         lines = [" ".join(text.split()) for text in texts]
         joined += lines != texts
@@ -131,6 +170,7 @@ def _with_texts(job: _Job, staged: Path, place: Callable[[Row], str]) -> None:
         job.notes.append(f"line breaks and double blanks became single blanks in the captions of {counted(joined, 'picture')}")
     if any(job.keys.values()):
         job.notes.append("other keys of the rows have no place in .txt files and are left out")
+    return went
 
 
 def _webdataset(job: _Job, staged: Path) -> None:
@@ -148,6 +188,8 @@ def _webdataset(job: _Job, staged: Path) -> None:
                 about = {"file_name": row.file} | caption_cell(row.captions) | _repeats(row) | job.keys.get(row.line or 0, {})
                 _add(archive, key + path.suffix.lower(), (job.dataset / row.file).read_bytes())
                 _add(archive, f"{key}.json", to_line(about))
+                if (mask := _mask(job, row.file)) is not None:
+                    _add(archive, f"{key}.mask.png", mask)
                 plain = "\n".join(row.captions).encode()
                 # Most readers of tars look for captions here only; one with line breaks would come back as several.
                 if row.captions and sidecar_captions(plain) == row.captions:
@@ -174,6 +216,9 @@ def _parquet(job: _Job, staged: Path) -> None:
     if has_repeats:
         features["repeats"] = {"_type": "Value", "dtype": "int32"}
         columns.append(("repeats", pa.int32()))
+    if job.masks:
+        features["mask"] = {"_type": "Image"}
+        columns.append(("mask", columns[0][1]))
     schema = pa.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
     shards = list(_shards(job))
     for number, rows in enumerate(shards):
@@ -181,8 +226,11 @@ def _parquet(job: _Job, staged: Path) -> None:
             for group in _groups(job, rows):
                 pictures = [{"bytes": (job.dataset / row.file).read_bytes(), "path": row.file} for row in group]
                 one = [(list(row.captions) if has_several else row.caption) for row in group]
-                values = [pictures, one, [row.repeats for row in group]][: len(columns)]
-                arrays = [pa.array(value, kind) for value, (_, kind) in zip(values, columns, strict=True)]
+                values = {"image": pictures, "text": one, "repeats": [row.repeats for row in group]}
+                if job.masks:
+                    greys = [_mask(job, row.file) for row in group]
+                    values["mask"] = [grey and {"bytes": grey, "path": _label(row.file)} for grey, row in zip(greys, group, strict=True)]
+                arrays = [pa.array(values[name], kind) for name, kind in columns]
                 file.write_batch(pa.record_batch(arrays, schema=schema), row_group_size=GROUP_ROWS)
     if any(job.keys.values()):
         job.notes.append("other keys of the rows are left out")
@@ -222,6 +270,35 @@ def _other_keys(dataset: Path, rows: Sequence[Row]) -> dict[int, dict[str, objec
             own = {"file_name", "repeats", caption_key(row), *further_keys(row)}
             found[number] = {key: value for key, value in row.items() if key not in own}
     return found
+
+
+def _label(file: str) -> str:
+    """What OneTrainer calls the mask of a picture."""
+    return PurePosixPath(file).with_suffix("").as_posix() + f"{masks.LABEL}.png"
+
+
+def _mask(job: _Job, file: str) -> bytes | None:
+    """The mask of a picture as a grey PNG; None where it has none."""
+    if file not in job.masks:
+        return None
+    made = io.BytesIO()
+    masks.load(job.masks[file]).save(made, "PNG")
+    return made.getvalue()
+
+
+def _put(job: _Job, file: str, target: Path, *, is_always: bool = False) -> None:
+    """Write the mask of a picture. is_always: where it has none, one that lets all of it count."""
+    data = _mask(job, file)
+    if data is None and is_always:
+        made = io.BytesIO()
+        # One that cannot be read cannot be trained on either, with a mask or without.
+        with contextlib.suppress(PictureError):
+            look = pictures.look(job.dataset / file)
+            Image.new("L", (look.width_px, look.height_px), 255).save(made, "PNG")
+        data = made.getvalue() or None
+    if data is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
 
 
 def _repeats(row: Row) -> dict[str, object]:

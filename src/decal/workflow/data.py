@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from decal import captions, dataset, edits, export, project, translating, undo
+from decal import captions, dataset, edits, export, masks, project, translating, undo
 from decal.dataset import Row
 from decal.errors import SettingsError, StoppedError
 from decal.events import Stop
@@ -103,9 +103,11 @@ def write_txt(at: Project) -> tuple[list[str], list[str]]:
 
 
 def export_dataset(at: Project, target: Path, kind: str) -> Exported:
-    """Write the pictures and captions of a project into a new folder, as other tools want them."""
-    keyword = settings_of(at, []).caption.keyword
-    return export.write(dataset.scan(at.dataset), at.dataset, target, kind=kind, keyword=keyword)
+    """Write the pictures, captions and masks of a project into a new folder, as other tools want them."""
+    settings, listing = settings_of(at, []), dataset.scan(at.dataset)
+    found = masks.found(at.dataset, settings.data.masks, listing.files)
+    given = {file: at.folder / mask for file, mask in found.items()}
+    return export.write(listing, at.dataset, target, kind=kind, keyword=settings.caption.keyword, masks=given)
 
 
 def _subjects(at: Project, settings: Settings, rows: Sequence[Row], stop: Stop) -> tuple[dict[str, str], StoppedError | None]:
