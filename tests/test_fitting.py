@@ -11,15 +11,18 @@ from PIL import Image
 from safetensors.torch import load_file
 from test_train import resolved_of, run_all, stop_before, task_of
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from decal import state
 from decal.bases.sd import StableDiffusion
+from decal.batches import share
 from decal.errors import MemoryFullError
 from decal.lora import PORTABLE_FILE
+from decal.project import Run
 from decal.records import Rung, RungKind
 from decal.settings import ResolvedTrain
 from decal.train import Task, train
-from decal.train.fitting import foreseen_bytes, kept_bytes, lowered, next_rung
+from decal.train.fitting import foreseen_bytes, kept_bytes, lowered, next_rung, of_share
 
 EXABYTE = 2**60
 
@@ -31,13 +34,31 @@ class Cramped(StableDiffusion):
     """
 
     most = 2
+    most_measured = 8
     needs_checkpointing = False
 
     def predict(self, latents: Tensor, timesteps: Tensor, conditioning: Mapping[str, Tensor]) -> Tensor:
         is_checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in self.denoiser.modules())
         if torch.is_grad_enabled() and (len(latents) > self.most or (self.needs_checkpointing and not is_checkpointed)):
             torch.empty(EXABYTE, dtype=torch.uint8)
+        if not torch.is_grad_enabled() and len(latents) > self.most_measured:
+            torch.empty(EXABYTE, dtype=torch.uint8)
         return super().predict(latents, timesteps, conditioning)
+
+
+class Full(TorchDispatchMode):
+    """Has no room for some of the tensors that are made like others, by their number from 1, as an optimizer makes its moments."""
+
+    def __init__(self, *refused: int) -> None:
+        super().__init__()
+        self.refused, self.made = refused, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if func is torch.ops.aten.zeros_like.default:
+            self.made += 1
+            if self.made in self.refused:
+                torch.empty(EXABYTE, dtype=torch.uint8)
+        return func(*args, **(kwargs or {}))
 
 
 def cramped(folder: Path, shapes: Path, tiny: Path, **change: object) -> tuple[Cramped, Task]:
@@ -117,6 +138,35 @@ def test_a_resumed_training_goes_on_with_what_was_done_for_want_of_memory(tiny: 
     assert (saved.step, rest[-1].sha256, rest[-1].state_sha256) == (2, whole[-1].sha256, whole[-1].state_sha256)
 
 
+@pytest.mark.parametrize("refused", [(5,), (4, 9)])
+def test_memory_that_runs_out_amid_the_optimizers_first_step_leaves_no_weight_half_moved(
+    refused: tuple[int, ...], tiny: Path, shapes: Path, tmp_path: Path
+) -> None:
+    settings = resolved_of(tiny, steps=2, batch=4, checkpoint_every=2)
+    free, full = (task_of(tmp_path / name, shapes, settings, model=tiny, pictures=12) for name in ("free", "full"))
+    run_all(*free)
+    with Full(*refused):
+        events = list(train(full[0], replace(full[1], spare_bytes=lambda device: None)))
+    rungs = [one for one in events if isinstance(one, Rung)]
+    assert [one.why for one in rungs] == ["the cpu ran out of memory in the optimizer's step"] * len(refused)
+    ours, theirs = (task.run.checkpoint(2) / PORTABLE_FILE for task in (full[1], free[1]))
+    assert difference(ours, theirs) < 1e-5
+
+
+def test_memory_that_runs_out_while_held_out_pictures_are_measured_measures_fewer_at_a_time(
+    tiny: Path, shapes: Path, tmp_path: Path
+) -> None:
+    settings = resolved_of(tiny, steps=1, checkpoint_every=1)
+    base, task = task_of(tmp_path / "free", shapes, settings, model=tiny)
+    expected = [step.holdout_loss for step in run_all(base, task)[0]]
+    base = Cramped(str(tiny), device=torch.device("cpu"), dtype=torch.float32)
+    base.most_measured = 2
+    events = list(train(base, replace(task, run=Run(tmp_path / "run"))))
+    measured = [step.holdout_loss for event in events if isinstance(event, list) for step in event]
+    assert [one.kind for one in events if isinstance(one, Rung)] == ["measuring"]
+    assert measured == pytest.approx(expected, rel=1e-5)
+
+
 def test_where_nothing_is_left_to_do_the_step_and_the_remedy_are_named(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     base, task = cramped(tmp_path / "run", shapes, tiny)
     base.most = 0
@@ -155,3 +205,11 @@ def test_what_a_step_takes_is_samples_gradients_and_moments(tiny: Path) -> None:
     steps: list[tuple[RungKind, ...]] = [(), ("batch", "batch", "checkpointing")]
     needs = [foreseen_bytes(lowered(settings, rungs), cpu, sample_bytes=10**6, numbers=1000) for rungs in steps]
     assert needs == [6_812_000, 962_000]
+
+
+def test_a_process_needs_memory_for_its_own_share_and_every_rung_lessens_it(tiny: Path) -> None:
+    """By hand: two processes do 4 of 8 samples each, at 1.7 MB."""
+    settings, cpu = resolved_of(tiny, batch=8).train, torch.device("cpu")
+    own = of_share(settings, share(1, 2, batch=8, accumulation=1))
+    rungs: list[tuple[RungKind, ...]] = [(), ("batch",), ("batch", "batch")]
+    assert [foreseen_bytes(lowered(own, taken), cpu, sample_bytes=10**6, numbers=0) for taken in rungs] == [6_800_000, 3_400_000, 1_700_000]

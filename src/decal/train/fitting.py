@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from decal import processes
+from decal.batches import Share
 from decal.records import RungKind
 from decal.settings import ResolvedTrain
 from decal.train.device import memory_in_use
@@ -74,6 +75,12 @@ def foreseen_bytes(train: ResolvedTrain, device: torch.device, *, sample_bytes: 
     return int(share * train.batch * sample_bytes) + (4 + MOMENT_BYTES[train.optimizer]) * numbers
 
 
+def of_share(train: ResolvedTrain, own: Share) -> ResolvedTrain:
+    """The settings as this process follows them: it needs memory for its own samples of a batch, whatever the others do."""
+    size = own.samples.stop - own.samples.start
+    return train.model_copy(update={"batch": size, "accumulation": len(own.passes)})
+
+
 def next_rung(train: ResolvedTrain, device: torch.device) -> RungKind | None:
     """What is still to be done for less memory; None where nothing is left."""
     if train.batch > 1:
@@ -86,7 +93,7 @@ def next_rung(train: ResolvedTrain, device: torch.device) -> RungKind | None:
 
 
 def lowered(train: ResolvedTrain, rungs: Sequence[RungKind]) -> ResolvedTrain:
-    """The settings after these rungs; the samples of a step are the same."""
+    """The settings after these rungs; the samples of a step are the same. Measuring is no setting of a step."""
     for rung in rungs:
         match rung:
             case "batch":
@@ -97,5 +104,7 @@ def lowered(train: ResolvedTrain, rungs: Sequence[RungKind]) -> ResolvedTrain:
                 change = {"gradient_checkpointing": True}
             case "adamw_8bit":
                 change = {"optimizer": rung}
+            case "measuring":
+                change = {}
         train = train.model_copy(update=change)
     return train

@@ -10,11 +10,11 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
@@ -82,6 +82,7 @@ class Pause:
 
 
 Happening = list[Step] | Checkpoint | Pause | Rung
+Result = TypeVar("Result")
 
 
 def train(base: Base, task: Task) -> Iterator[Happening]:
@@ -95,7 +96,7 @@ def train(base: Base, task: Task) -> Iterator[Happening]:
     loop = _Loop(base, task)
     yield from loop.fit()
     if task.resume is None:
-        held = loop.holdout()
+        held = yield from loop.holdout()
         yield [
             Step(
                 step=0,
@@ -115,7 +116,7 @@ def train(base: Base, task: Task) -> Iterator[Happening]:
         yield from loop.advance()
         if loop.step % settings.checkpoint_every == 0 or loop.step == settings.steps:
             loop.send()
-            held = loop.holdout()
+            held = yield from loop.holdout()
             yield loop.read(late_blocks=0, held=held)
             checkpoint = loop.save(held.mean)
             # Whoever takes it may draw with the denoiser, and should see what was saved.
@@ -215,8 +216,10 @@ class _Loop:
             self.lessons.append(_Lesson(task.prior, order, ("prior",), settings.prior_weight))
         base.speak(lora.new_words(base, settings, task.settings.caption.keyword.strip()) if settings.pivotal else None)
         self.factors = lora.attach(base, settings, task.start)
-        # What is trained is as it was set, and so are its samples; how many of them go through at once is as memory allows.
-        self.fitted = fitting.lowered(settings, task.rungs)
+        self.share = share(processes.index(), processes.count(), batch=settings.batch, accumulation=settings.accumulation)
+        # What is trained is as it was set, and so are its samples; how many of this process's go through at once is as memory allows.
+        self.fitted = fitting.lowered(fitting.of_share(settings, self.share), task.rungs)
+        self.measured_at_once = max(1, min(HOLDOUT_BATCH, len(task.holdout)) >> task.rungs.count("measuring"))
         self.spread = lora.spreads(base) if settings.pivotal else {}
         # From the next step on, embeddings stay as they are.
         self.pivot = max(1, round(settings.pivotal_share * settings.steps))
@@ -225,7 +228,6 @@ class _Loop:
         AcceleratorState._reset_state(reset_partial_state=True)
         precision = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[base.dtype]
         self.accelerator = Accelerator(mixed_precision=precision, cpu=base.device.type == "cpu")
-        self.share = share(processes.index(), processes.count(), batch=settings.batch, accumulation=settings.accumulation)
         self.optimizer = optimizers.make(self.fitted, lora.groups(self.factors, settings), base.device)
         self.stepped = self.accelerator.prepare_optimizer(self.optimizer)
         self.rate = Rate(
@@ -285,39 +287,83 @@ class _Loop:
         self.step += 1
         for name in self.spread:
             self.factors[name].requires_grad_(self.step <= self.pivot)
-        while True:
-            try:
-                loss = self._gradients()
-                break
-            except FULL as problem:
-                if self.settings.fit_memory == "off" or not is_full(problem):
-                    raise
-                why = f"the {self.base.device.type} ran out of memory"
-            # Only here is the failed pass let go of, which the exception held.
-            self._let_go()
-            kind = self._next_rung()
-            if kind is None:
-                raise MemoryFullError(
-                    f"{self.task.run.folder}, step {self.step}: {why} with 1 picture at a time and gradient checkpointing.\n"
-                    f"Lower data.resolution (now {self.task.settings.data.resolution}) or train.rank (now {self.settings.rank}) with "
-                    "--new-run, or free memory and repeat the command, which goes on from the last checkpoint."
-                )
-            yield self._lower(kind, why, before=self.step)
+        loss = yield from self._unless_full(self._gradients, self._next_rung)
         processes.average([*(one.grad for one in self.factors.values() if one.grad is not None), loss])
         norm = self.accelerator.clip_grad_norm_(list(self.factors.values()), self.settings.max_grad_norm)
         is_unfit = (~(loss.isfinite() & norm.isfinite())).float()
         rate = self.rate.at(self.step - 1)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group.get("share", 1.0)
-        if self.accelerator.scaler is None:
-            optimizers.skip_or_step(self.optimizer, self.stepped, is_unfit)
-        else:
-            self.stepped.step()
+        yield from self._move(rate, is_unfit)
         self.stepped.zero_grad()
         if self.step <= self.pivot:
             lora.retract(self.factors, self.spread, is_unfit)
         self.average.follow(self.step)
         self.block.append(_Done(self.step, rate, torch.stack([loss.float(), norm.float(), is_unfit])))
+
+    def _move(self, rate: float, is_unfit: Tensor) -> Iterator[Rung]:
+        """Let the optimizer move the weights by their gradients. Where memory is full they move once all the same, or the training ends."""
+        # An optimizer makes what it keeps of each factor in its first step; there memory may well run out between one factor and the next.
+        is_first = any(one.grad is not None and one not in self.optimizer.state for one in self.factors.values())
+        before = self._state() if is_first else None
+        gradients: dict[str, Tensor] = {}
+        is_spoilt = False
+
+        def attempt() -> None:
+            if is_spoilt:
+                raise MemoryFullError(
+                    f"{self.task.run.folder}, step {self.step}: memory ran out while the optimizer moved the weights, which are given up.\n"
+                    "Free memory and repeat the command, which goes on from the last checkpoint."
+                )
+            for name, gradient in gradients.items():
+                self.factors[name].grad = self._on_device(gradient)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate * group.get("share", 1.0)
+            if self.accelerator.scaler is None:
+                optimizers.skip_or_step(self.optimizer, self.stepped, is_unfit)
+            else:
+                self.stepped.step()
+
+        def undo() -> None:
+            nonlocal is_spoilt
+            is_spoilt = before is None
+            # With several processes they are the mean of all, which one cannot have again; they give way while memory is cleared.
+            if not gradients:
+                gradients.update({name: one.grad.cpu() for name, one in self.factors.items() if one.grad is not None})
+            if before is not None:
+                self.optimizer.state.clear()
+                state.restore(before, self.factors, self.optimizer, self.average.ema)
+
+        def ladder() -> RungKind | None:
+            # A gradient scaler holds what it knows of this step by its optimizer.
+            kind = self._next_rung()
+            return None if kind == "adamw_8bit" and self.accelerator.scaler is not None else kind
+
+        yield from self._unless_full(attempt, ladder, " in the optimizer's step", undo)
+
+    def _unless_full(
+        self, work: Callable[[], Result], ladder: Callable[[], RungKind | None], place: str = "", undo: Callable[[], None] = lambda: None
+    ) -> Generator[Rung, None, Result]:
+        """What the work gives; where memory is full, yields what is done about it, and the work is begun anew.
+
+        ladder: what is still to be done. place: where the work stands in a step, in words. undo: takes back what the work did.
+        Raises MemoryFullError where nothing is left to do.
+        """
+        while True:
+            try:
+                return work()
+            except FULL as problem:
+                if self.settings.fit_memory == "off" or not is_full(problem):
+                    raise
+            # Only here is the failed pass let go of, which the exception held.
+            undo()
+            self._let_go()
+            why, kind = f"the {self.base.device.type} ran out of memory{place}", ladder()
+            if kind is None:
+                raise MemoryFullError(
+                    f"{self.task.run.folder}, step {self.step}: {why}, and there is no way left to need less.\n"
+                    f"Lower data.resolution (now {self.task.settings.data.resolution}) or train.rank (now {self.settings.rank}) with "
+                    "--new-run, or free memory and repeat the command, which goes on from the last checkpoint."
+                )
+            yield self._lower(kind, why, before=max(1, self.step))
 
     def _gradients(self) -> Tensor:
         """Add up the gradients of this process's share of this step; its loss, []."""
@@ -333,16 +379,10 @@ class _Loop:
         return torch.stack(losses[:passes]).mean()
 
     @property
-    def _at_once(self) -> int:
-        """How many samples of this process go through at once; its share of a batch, or a divisor of that."""
-        own = self.share.samples
-        return math.gcd(own.stop - own.start, self.fitted.batch)
-
-    @property
     def _starts(self) -> range:
         """Where in a batch each pass of this process begins."""
         own = self.share.samples
-        return range(own.start, own.stop, self._at_once)
+        return range(own.start, own.stop, self.fitted.batch)
 
     def _next_rung(self) -> RungKind | None:
         """What is still to be done for less memory; the optimizer is the same in all processes, so none of several changes its own."""
@@ -372,14 +412,19 @@ class _Loop:
     def _lower(self, kind: RungKind, why: str, *, before: int = 1) -> Rung:
         """Take a rung; before: the first step that is done with it."""
         self.fitted = fitting.lowered(self.fitted, [kind])
+        if kind == "measuring":
+            self.measured_at_once = max(1, self.measured_at_once // 2)
         self._checkpoint()
         if kind == "adamw_8bit":
             kept = self._fitting(self._state())
             self.optimizer = optimizers.make(self.fitted, lora.groups(self.factors, self.settings), self.base.device)
             self.stepped = self.accelerator.prepare_optimizer(self.optimizer)
             state.restore(kept, self.factors, self.optimizer, self.average.ema)
+        return self._rung(kind, why, before - 1)
+
+    def _rung(self, kind: RungKind, why: str, step: int) -> Rung:
         return Rung(
-            step=before - 1,
+            step=step,
             attempt=self.task.attempt,
             kind=kind,
             batch=self.fitted.batch,
@@ -404,13 +449,28 @@ class _Loop:
         if self.base.device.type == "cuda":
             torch.cuda.empty_cache()
 
+    def holdout(self) -> Generator[Rung, None, _Held]:
+        """Loss on the held-out pictures, with the same noise and timesteps at every call; yields what want of memory did."""
+
+        def ladder() -> RungKind | None:
+            return "measuring" if self.measured_at_once > 1 else None
+
+        losses = yield from self._unless_full(self._holdout_losses, ladder, " while held-out pictures were measured")
+        if not losses.numel():
+            return _Held(None)
+        mean = float(losses.mean())
+        if not math.isfinite(mean):
+            logger.warning('the held-out loss at step %d is not finite; if it stays so, train.precision = "fp32" may help', self.step)
+            return _Held(None)
+        return _Held(mean, tuple(losses.mean(dim=0).tolist()))
+
     @torch.no_grad()
-    def holdout(self) -> _Held:
-        """Loss on the held-out pictures, with the same noise and timesteps at every call."""
+    def _holdout_losses(self) -> Tensor:
+        """The loss at each timestep on each held-out picture, [timesteps, pictures]."""
         examples = self.task.holdout
         losses = torch.zeros(HOLDOUT_TIMESTEPS, len(examples), device=self.base.device)
         with self.average.shown():
-            for place, chosen in product(range(HOLDOUT_TIMESTEPS), examples.alike(HOLDOUT_BATCH)):
+            for place, chosen in product(range(HOLDOUT_TIMESTEPS), examples.alike(self.measured_at_once)):
                 timestep = (2 * place + 1) * len(self.signal) // (2 * HOLDOUT_TIMESTEPS)
                 batch = self._batch(examples, [Sample(index, False, False) for index in chosen])
                 # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
@@ -418,13 +478,7 @@ class _Loop:
                 noise = [objective.noise_for(0, shape, "holdout", examples.records[i].sha256, place) for i in chosen]
                 timesteps = torch.full((len(chosen),), timestep, device=self.base.device)
                 losses[place, chosen] = self._measured(batch, self._on_device(torch.stack(noise)), timesteps)
-        if not len(examples):
-            return _Held(None)
-        mean = float(losses.mean())
-        if not math.isfinite(mean):
-            logger.warning('the held-out loss at step %d is not finite; if it stays so, train.precision = "fp32" may help', self.step)
-            return _Held(None)
-        return _Held(mean, tuple(losses.mean(dim=0).tolist()))
+        return losses
 
     def read(self, *, late_blocks: int, held: _Held | None = None) -> list[Step]:
         """The steps of all blocks that were sent but the newest `late_blocks`, the last of them with the hold-out loss.
@@ -513,7 +567,7 @@ class _Loop:
             drawn = (self._drawn(size, shape, *what, part) for part, shape in enumerate(shapes))
         for place, (first, tensors) in enumerate(zip(firsts, drawn, strict=True)):
             for start in self._starts if place in self.share.passes else ():
-                these, of = slice(first + start, first + start + self._at_once), slice(start, start + self._at_once)
+                these, of = slice(first + start, first + start + self.fitted.batch), slice(start, start + self.fitted.batch)
                 yield _Part(samples[these], timesteps[these], *(tensor[of] for tensor in tensors))
 
     def _drawn(self, count: int, shape: tuple[int, int], *part: str | int) -> tuple[Tensor, Tensor, Tensor]:
