@@ -46,11 +46,11 @@ class Cramped(StableDiffusion):
         return super().predict(latents, timesteps, conditioning)
 
 
-class Full(TorchDispatchMode):
+class Full(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Has no room for some of the tensors that are made like others, by their number from 1, as an optimizer makes its moments."""
 
     def __init__(self, *refused: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.refused, self.made = refused, 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]

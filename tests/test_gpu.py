@@ -17,9 +17,9 @@ from decal.train.loop import _Loop
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
-def task_of(folder: Path, shapes: Path, model: Path, dtype: torch.dtype) -> tuple[StableDiffusion, Task]:
+def task_of(folder: Path, shapes: Path, model: Path, dtype: torch.dtype, **change: object) -> tuple[StableDiffusion, Task]:
     base = StableDiffusion(str(model), device=torch.device("cuda"), dtype=dtype)
-    settings = resolved_of(model)
+    settings = resolved_of(model, **change)
     cache = Cache(folder.parent / "cache", base, settings.data)
     records = records_of(shapes)
     list(cache.fill(shapes, records))
@@ -45,3 +45,10 @@ def test_a_step_never_waits_for_the_device(tiny: Path, shapes: Path, tmp_path: P
         assert list(loop.advance()) == []
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("targets", ["attention", "all"])
+def test_a_compiled_training_ends_where_an_uncompiled_one_does(targets: str, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    tasks = [task_of(tmp_path / how, shapes, tiny, torch.float32, targets=targets, compile=how) for how in ("off", "on")]
+    (plain, _), (compiled, _) = (run_all(*task) for task in tasks)
+    assert [step.loss for step in compiled[1:]] == pytest.approx([step.loss for step in plain[1:]], rel=1e-3)

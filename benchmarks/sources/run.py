@@ -71,7 +71,7 @@ def make(root: Path, kind: str) -> Path:
     if kind == "table":
         shutil.copyfile(folder / "metadata.jsonl", folder / "table.jsonl")
         return folder / "table.jsonl"
-    export.write(scan(folder), folder, root / kind, kind=kind, keyword="zorb")
+    export.write(scan(folder), folder, root / kind, kind=kind, keyword="zorb", masks={})
     return root / kind
 
 

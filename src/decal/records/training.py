@@ -4,7 +4,7 @@ from typing import Literal
 
 from decal.records.line import Line
 
-RungKind = Literal["batch", "checkpointing", "adamw_8bit", "measuring"]
+RungKind = Literal["batch", "checkpointing", "adamw_8bit", "measuring", "compiled"]
 
 
 class Step(Line):
@@ -45,10 +45,10 @@ class Checkpoint(Line):
 
 
 class Rung(Line):
-    """What a training did to need less memory, from the step after `step` on and in every later sitting.
+    """What a training did to need less memory, or less time, from the step after `step` on and in every later sitting.
 
-    kind: batch (half of it, in twice as many passes), checkpointing, adamw_8bit or measuring (held-out pictures, half as many at once).
-    batch, accumulation: since then, of this process where several train. why: in words.
+    kind: batch (half of it, in twice as many passes), checkpointing, adamw_8bit, measuring (held-out pictures, half as many at once)
+    or compiled, which is for speed. batch, accumulation: since then, of this process where several train. why: in words.
     """
 
     step: int
@@ -63,6 +63,7 @@ class Rung(Line):
         what = {
             "batch": f"{self.batch} at a time, {self.accumulation} times a step, which teaches the same",
             "checkpointing": "parts of the forward pass are computed twice instead of kept",
+            "compiled": "the denoiser is compiled",
             "measuring": "half as many held-out pictures are measured at a time, which gives the same",
             "adamw_8bit": "AdamW keeps its moments in 8 bits, which begin anew",
         }

@@ -112,8 +112,9 @@ def training(matter: Matter) -> Markup:
     ]
     if done:
         facts.insert(5, ("A step", f"{statistics.median(step.seconds for step in done):.2f} s"))
-    if matter.rungs:
-        facts.append(("For want of memory", "; ".join(f"from {rung.told()}" for rung in matter.rungs)))
+    for heading, is_speed in (("For want of memory", False), ("For speed", True)):
+        if rungs := [rung for rung in matter.rungs if (rung.kind == "compiled") == is_speed]:
+            facts.append((heading, "; ".join(f"from {rung.told()}" for rung in rungs)))
     if skipped:
         facts.append(("Skipped", f"{counted(skipped, 'step')} whose loss was not finite"))
     return _facts(facts)

@@ -93,7 +93,7 @@ def next_rung(train: ResolvedTrain, device: torch.device) -> RungKind | None:
 
 
 def lowered(train: ResolvedTrain, rungs: Sequence[RungKind]) -> ResolvedTrain:
-    """The settings after these rungs; the samples of a step are the same. Measuring is no setting of a step."""
+    """The settings after these rungs; the samples of a step are the same. Measuring and compiling are no settings of a step."""
     for rung in rungs:
         match rung:
             case "batch":
@@ -104,7 +104,7 @@ def lowered(train: ResolvedTrain, rungs: Sequence[RungKind]) -> ResolvedTrain:
                 change = {"gradient_checkpointing": True}
             case "adamw_8bit":
                 change = {"optimizer": rung}
-            case "measuring":
+            case "measuring" | "compiled":
                 change = {}
         train = train.model_copy(update=change)
     return train

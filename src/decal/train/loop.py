@@ -25,13 +25,14 @@ from decal import lora, objective, optimizers, processes, state
 from decal.bases import FULL, Base, is_full
 from decal.batches import Order, Sample, lowest_terms, seed_for, share
 from decal.cache import Batch, Examples, to_device
-from decal.errors import DivergedError, MemoryFullError
+from decal.errors import DivergedError, MemoryFullError, SettingsError
 from decal.project import Run, sha256, staged_folder
 from decal.records import Checkpoint, Rung, RungKind, Step
 from decal.schedule import Rate
 from decal.settings import Resolved
 from decal.state import State
-from decal.train import fitting
+from decal.train import compiling, fitting
+from decal.train.compiling import Compiler
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class Task:
 
     resume: the state to go on from; None at the beginning. stop: asked before every step. start: factors to begin with; None for new ones.
     prior: pictures of the kind in general, which every step learns as well so that they are not forgotten. rungs: what earlier sittings did
-    for want of memory. spare_bytes: what may still be taken on a device; None where that is not known.
+    for want of memory or for speed. spare_bytes: what may still be taken on a device; None where that is not known. compiler: for
+    `train.compile`.
     """
 
     run: Run
@@ -71,6 +73,7 @@ class Task:
     prior: Examples | None = None
     rungs: tuple[RungKind, ...] = ()
     spare_bytes: Callable[[torch.device], int | None] = fitting.spare_bytes
+    compiler: Compiler = compiling.INDUCTOR
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ def train(base: Base, task: Task) -> Iterator[Happening]:
             loop.send()
             if steps := loop.read(late_blocks=int(base.device.type != "cpu")):
                 yield steps
+        yield from loop.consider_compiling()
         loop.restart_clock()
     if loop.send() or loop.sent:
         yield loop.read(late_blocks=0)
@@ -146,7 +150,7 @@ def assist(base: Base, task: Task) -> None:
     for rung in loop.fit():
         logger.info("%s", rung.told())
     while loop.step < task.settings.train.steps and processes.first_says(False):
-        for rung in loop.advance():
+        for rung in (*loop.advance(), *loop.consider_compiling()):
             logger.info("%s", rung.told())
         loop.block.clear()
 
@@ -245,6 +249,8 @@ class _Loop:
             state.restore(self._fitting(task.resume), self.factors, self.optimizer, self.average.ema)
             if self.accelerator.scaler is not None and task.resume.scaler:
                 self.accelerator.scaler.load_state_dict(task.resume.scaler)
+        self.began, self.pace = self.step, 0.0
+        self.predict = base.predict
         self.block: list[_Done] = []
         self.sent: list[_Sent] = []
         self.clock = time.perf_counter()
@@ -269,6 +275,10 @@ class _Loop:
         # One sample is measured without gradient checkpointing, which comes on only then.
         sample = 0 if spare is None else self._sample_bytes(spare)
         self._checkpoint()
+        if self.settings.compile == "on" and (obstacle := self._obstacle()) is not None:
+            raise SettingsError(f'train.compile = "on" cannot be: {obstacle}.\nWrite "auto" or "off".')
+        if self.settings.compile == "on" or (self.settings.compile == "auto" and "compiled" in self.task.rungs):
+            self._compile()
         if spare is None:
             return
         foreseen, numbers = fitting.foreseen_bytes, sum(factor.numel() for factor in self.factors.values())
@@ -365,7 +375,45 @@ class _Loop:
                 )
             yield self._lower(kind, why, before=max(1, self.step))
 
+    def consider_compiling(self) -> Iterator[Rung]:
+        """Once some steps have been watched, compile the rest where that pays; yields that it was done."""
+        compiler, left = self.task.compiler, self.settings.steps - self.step
+        is_open = self.settings.compile == "auto" and self.predict == self.base.predict and self.base.device.type in compiler.devices
+        if not is_open or self.step != self.began + compiling.WATCHED:
+            return
+        # All processes know the same obstacles; how fast they are is what the first one sees.
+        if not processes.first_says(compiler.pays(self.pace, left)):
+            return
+        if (obstacle := self._obstacle()) is not None:
+            logger.warning("compiling would pay and is left out: %s", obstacle)
+            return
+        self._compile()
+        yield self._rung("compiled", compiler.told(self.pace, left), self.step)
+
+    def _obstacle(self) -> str | None:
+        """Why this training cannot be compiled."""
+        shapes = {shape for lesson in self.lessons for shape in lesson.examples.shapes}
+        return compiling.obstacle(self.settings, self.base.device, shapes)
+
+    def _compile(self) -> None:
+        self.predict = self.task.compiler(self.base.predict)
+
     def _gradients(self) -> Tensor:
+        """As `_added_up`; where the pass turns out not to be compilable, as it is from there on."""
+        try:
+            return self._added_up()
+        except RuntimeError as problem:
+            if not compiling.is_refusal(problem):
+                raise
+            why = " ".join(str(problem).split("\n")[:2]).strip() or type(problem).__name__
+            if self.settings.compile == "on":
+                raise SettingsError(f'train.compile = "on": torch cannot compile this base ({why}).\nWrite "off".') from problem
+            logger.warning("step %d goes on without compiling, because torch cannot compile this base (%s)", self.step, why)
+        self._let_go()
+        self.predict = self.base.predict
+        return self._added_up()
+
+    def _added_up(self) -> Tensor:
         """Add up the gradients of this process's share of this step; its loss, []."""
         losses, passes = [], len(self.share.passes) * len(self._starts)
         for lesson, part in ((one, part) for one in self.lessons for part in self._parts(one)):
@@ -513,6 +561,7 @@ class _Loop:
             numbers = host.copy_(numbers, non_blocking=True)
             arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record()
+        self.pace = seconds
         self.sent.append(_Sent(self.block, numbers, seconds, arrived))
         self.block = []
         return True
@@ -634,7 +683,9 @@ class _Loop:
 
     def _predicted(self, batch: Batch, noisy: Tensor, timesteps: Tensor) -> Tensor:
         with self.accelerator.autocast():
-            return self.base.predict(noisy, timesteps, batch.conditioning)
+            # What is only measured comes in other sizes, each of which would be compiled for itself.
+            predict = self.predict if torch.is_grad_enabled() else self.base.predict
+            return predict(noisy, timesteps, batch.conditioning)
 
     def _on_device(self, tensor: Tensor) -> Tensor:
         return to_device(tensor, self.base.device)

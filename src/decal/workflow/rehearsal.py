@@ -57,7 +57,8 @@ CHANGED = {"batch", "accumulation", "gradient_checkpointing", "optimizer"}
 class _Measured:
     """A few steps. picture_seconds: to encode one, 0 where all were encoded. fitted: the settings as memory allows them.
 
-    cache_bytes: of all pictures that are learnt, where each is encoded in several ways; else 0.
+    cache_bytes: of all pictures that are learnt, where each is encoded in several ways; else 0. compiling: whether it pays, in words;
+    empty where `train.compile` does not ask.
     """
 
     device: str
@@ -67,6 +68,7 @@ class _Measured:
     picture_seconds: float
     peak_bytes: int
     cache_bytes: int
+    compiling: str
 
 
 def plan(resolved: Resolved, records: list[Record]) -> list[str]:
@@ -129,13 +131,22 @@ def _measure(at: Project, resolved: Resolved, learnt: list[Record], stop: Stop) 
     rungs = [event for event in events if isinstance(event, Rung)]
     fitted = training.lowered(resolved.train, [rung.kind for rung in rungs])
     cache_bytes = examples.size_bytes * len(learnt) // len(some) if resolved.data.variants > 1 and some else 0
-    return _Measured(str(device), steps, rungs, fitted, picture_seconds, training.peak_memory(device), cache_bytes)
+    compiling = ""
+    if resolved.train.compile == "auto" and device.type in task.compiler.devices:
+        why_not = training.obstacle(resolved.train, device, examples.shapes)
+        compiling = f"not compiled: {why_not}" if why_not else task.compiler.told(_a_step(steps), resolved.train.steps)
+    return _Measured(str(device), steps, rungs, fitted, picture_seconds, training.peak_memory(device), cache_bytes, compiling)
+
+
+def _a_step(steps: list[Step]) -> float:
+    """Seconds of one, once all is set up."""
+    return median(step.seconds for step in steps if step.step > 1)
 
 
 def _told(measured: _Measured, train: ResolvedTrain, pictures_in_all: int) -> list[str]:
     """Seconds and memory of a few steps, in words."""
     seconds = [step.seconds for step in measured.steps if step.step > 1]
-    a_step, a_picture = median(seconds), measured.picture_seconds
+    a_step, a_picture = _a_step(measured.steps), measured.picture_seconds
     lines = [
         f"{a_step:.3g} s a step ({min(seconds):.3g} to {max(seconds):.3g}): {clock(a_step * train.steps)} for "
         f"{counted(train.steps, 'step')}, on {measured.device}; drawing and measuring between them come on top"
@@ -144,6 +155,8 @@ def _told(measured: _Measured, train: ResolvedTrain, pictures_in_all: int) -> li
         lines.append(f"{a_picture:.3g} s to encode a picture: {clock(a_picture * pictures_in_all)} for {pictures_in_all}, once")
     if measured.cache_bytes:
         lines.append(f"{measured.cache_bytes / 2**20:.3g} MiB in the cache for all of them")
+    if measured.compiling:
+        lines.append(measured.compiling)
     if measured.peak_bytes:
         lines.append(f"{measured.peak_bytes / 2**30:.2f} GiB of memory at most")
     return lines

@@ -1,0 +1,85 @@
+"""When the denoiser's pass is compiled, and by what.
+
+A function is compiled and no module, so no weight has another name, and what is saved, drawn and measured is as ever. It costs minutes once
+and gains a share of every step, so a training that nobody decided about is watched for some steps and compiled where the rest is long
+enough. Nothing here has been measured on a GPU; cost and gain are the most careful of what others published.
+"""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from decal.settings import ResolvedTrain
+
+# Steps of a sitting after which it is decided; the first ones pay for what is set up once.
+WATCHED = 20
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """What compiles a pass. backend: as torch.compile takes it. devices: kinds of them for which it is taken without being asked for.
+
+    seconds: that it takes, at most. gain: how many times as fast a step is then, at least; on a CPU it is 1.
+    Sources: 60 to 280 s for a whole UNet and 1.15 to 1.35 times, by OneTrainer PR 1114, sd-scripts PR 2217 and PyTorch's blog (LOG.md,
+    2026-11-27); 227 s and nothing gained on the embedded base on a CPU.
+    """
+
+    backend: str | Callable[..., Any] = "inductor"
+    devices: tuple[str, ...] = ("cuda",)
+    seconds: float = 280.0
+    gain: float = 1.15
+
+    def __call__(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The same work, compiled when it is first done, for the sizes that it is then done with."""
+        return torch.compile(work, backend=self.backend, dynamic=False)
+
+    @property
+    def break_even(self) -> float:
+        """Seconds of steps from which on compiling pays."""
+        return self.seconds / (1 - 1 / self.gain)
+
+    def told(self, a_step: float, steps: int) -> str:
+        """Whether it pays for so many steps of so many seconds, in words."""
+        verb = "pays" if self.pays(a_step, steps) else "does not pay"
+        return (
+            f"compiling {verb}: it takes up to {self.seconds:.0f} s, a step gains {1 - 1 / self.gain:.0%} at least, so from "
+            f"{self.break_even / 60:.0f} minutes of steps on, and these are {a_step * steps / 60:.0f}"
+        )
+
+    def pays(self, a_step: float, steps: int) -> bool:
+        """Whether so many steps of so many seconds are long enough."""
+        return a_step * steps > self.break_even
+
+
+INDUCTOR = Compiler()
+
+
+def obstacle(train: ResolvedTrain, device: torch.device, shapes: Collection[tuple[int, int]]) -> str | None:
+    """Why this training cannot be compiled, in words; None where it can. shapes: of the latents that are learnt from."""
+    if train.algorithm != "lora":
+        return f'train.algorithm is "{train.algorithm}", and only lora has been seen to give the same compiled'
+    if len(set(shapes)) > 1:
+        return f'pictures of {len(set(shapes))} shapes are learnt (data.fit = "bucket"), and each would be compiled for itself'
+    if device.type not in ("cuda", "cpu"):
+        return f"torch does not compile for {device.type}"
+    if sys.platform == "win32":
+        return "Triton and its compiler are not there on Windows"
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        return "the package triton is missing, which comes with torch's builds for CUDA"
+    # Triton calls one for its launchers, and on a CPU all of it is compiled by one.
+    if "CC" not in os.environ and not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
+        return "there is no C compiler; install gcc, or name one in CC"
+    return None
+
+
+def is_refusal(problem: RuntimeError) -> bool:
+    """Whether this was raised because torch cannot compile something."""
+    # Its compiler takes a second to import, and is there where anything was compiled.
+    its = sys.modules.get("torch._dynamo.exc")
+    return its is not None and isinstance(problem, its.TorchDynamoException)

@@ -1,0 +1,75 @@
+"""A compiled pass teaches the same, names nothing otherwise, and is taken where it pays and can be."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_fitting import difference
+from test_train import resolved_of, task_of
+
+from decal.errors import SettingsError
+from decal.lora import PORTABLE_FILE
+from decal.records import Checkpoint, Rung
+from decal.train import Compiler, obstacle, train
+from decal.train.compiling import WATCHED
+
+# What a compiler is given, without what inductor makes of it, which takes minutes.
+TRACED = Compiler("eager", devices=("cpu",), seconds=0.0)
+CPU = torch.device("cpu")
+
+
+def test_a_long_training_is_compiled_once_it_was_watched_and_teaches_the_same(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    settings = resolved_of(tiny, steps=WATCHED + 2, batch=1, checkpoint_every=WATCHED + 2)
+    found, files = [], []
+    for seconds in (0.0, 1e9):
+        base, task = task_of(tmp_path / f"run-{seconds}", shapes, settings, model=tiny, pictures=12)
+        events = train(base, replace(task, compiler=replace(TRACED, seconds=seconds)))
+        found.append([(one.kind, one.step) for one in events if isinstance(one, Rung)])
+        files.append(task.run.checkpoint(WATCHED + 2) / PORTABLE_FILE)
+    assert found == [[("compiled", WATCHED)], []]
+    assert list(load_file(files[0])) == list(load_file(files[1]))
+    assert difference(*files) < 1e-5
+
+
+def test_compiling_pays_from_36_minutes_of_steps_on() -> None:
+    """By hand: 280 s are gained back at 1 - 1 / 1.15 = 13 % of the time after 2,147 s."""
+    compiler = Compiler()
+    assert (compiler.pays(0.5, 4200), compiler.pays(0.5, 4400)) == (False, True)
+    assert compiler.told(1.0, 600).startswith("compiling does not pay: it takes up to 280 s, a step gains 13% at least, so from 36 minutes")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it is the platform that stands in the way")
+def test_what_stands_in_the_way_of_compiling_is_named(tiny: Path) -> None:
+    plain = resolved_of(tiny).train
+    assert obstacle(plain, CPU, [(8, 8), (8, 8)]) is None
+    assert "2 shapes" in (obstacle(plain, CPU, [(8, 8), (8, 4)]) or "")
+    assert "lokr" in (obstacle(plain.model_copy(update={"algorithm": "lokr"}), CPU, [(8, 8)]) or "")
+    assert "mps" in (obstacle(plain, torch.device("mps"), [(8, 8)]) or "")
+
+
+class Refusing(Compiler):
+    """Takes every base for what torch cannot compile; what it says is torch's own."""
+
+    def __call__(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def refuse(graph: object, examples: object) -> NoReturn:
+            raise NotImplementedError("no such chip")
+
+        return torch.compile(lambda latents, *_: latents + 1, backend=refuse)
+
+
+@pytest.mark.parametrize("how", ["on", "auto"])
+def test_a_base_that_cannot_be_compiled_is_refused_where_that_is_asked_for_and_else_goes_on(
+    how: str, tiny: Path, shapes: Path, tmp_path: Path
+) -> None:
+    base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=1, compile=how), model=tiny, pictures=12)
+    going = train(base, replace(task, compiler=Refusing(), rungs=("compiled",)))
+    if how == "auto":
+        assert [one.step for one in going if isinstance(one, Checkpoint)] == [1]
+    else:
+        with pytest.raises(SettingsError, match=r"torch cannot compile this base .*no such chip"):
+            list(going)
