@@ -115,3 +115,22 @@ def test_a_truncated_file_is_one_sentence(tiny: Path, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(AdapterError, match="missing or damaged"):
         lora.load(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_layers_of_scale_1_give_what_pefts_give_to_the_bit_and_the_same_gradients(dtype: torch.dtype, tiny: Path) -> None:
+    found = []
+    for is_pefts in (False, True):
+        base = StableDiffusion(str(tiny), device=torch.device("cpu"), dtype=dtype)
+        factors = taught(base, settings_of("all", 4, 4))
+        ours = [module for module in base.denoiser.modules() if "forward" in vars(module)]
+        for module in ours if is_pefts else []:
+            del module.forward
+        noisy = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(2)).to(dtype)
+        states = {"encoder_hidden_states": torch.ones(2, 77, 32, dtype=dtype)}
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            predicted = base.predict(noisy, torch.tensor([900, 100]), states)
+        torch.autograd.backward(predicted.square().mean())
+        found.append([predicted, *(factor.grad for factor in factors.values())])
+    assert len(ours) == len(factors) / 2
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))

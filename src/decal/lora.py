@@ -10,10 +10,12 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MethodType
 from typing import Any, cast
 
 import torch
 from peft import LoHaConfig, LoKrConfig, LoraConfig, PeftConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from decal import adapters, embeddings
@@ -55,10 +57,30 @@ def attach(base: Base, settings: ResolvedTrain, start: Path | None = None) -> di
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for(settings.seed, "lora", *([] if part == "unet" else [part])))
             inject_adapter_in_model(_config(settings, targets, ranks.get(part, {})), module)
+        if settings.algorithm == "lora":
+            _count_as_they_are(module)
     factors = attached(base, settings)
     for parameter in factors.values():
         parameter.data = parameter.data.float()
     return factors
+
+
+def _count_as_they_are(module: nn.Module) -> None:
+    """Let LoRA layers of scale 1 leave out what peft does to every activation for other scales; the result is the same to the bit."""
+    for layer in module.modules():
+        if isinstance(layer, LoraLayer) and set(layer.scaling.values()) == {1.0}:
+            cast(Any, layer).forward = MethodType(_plain_forward, layer)
+
+
+def _plain_forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """What a LoRA layer of peft gives without dropout at scale 1, without the multiplication by it."""
+    if layer.disable_adapters or layer.merged:
+        return cast(Tensor, type(layer).forward(layer, x, *args, **kwargs))
+    result = layer.base_layer(x, *args, **kwargs)
+    down, up = layer.lora_A["default"], layer.lora_B["default"]
+    # Under autocast it would be cast to the factors' type and back, a copy of every activation each time.
+    given = x if torch.is_autocast_enabled(x.device.type) else x.to(down.weight.dtype)
+    return cast(Tensor, (result + up(down(given))).to(result.dtype))
 
 
 def attached(base: Base, settings: ResolvedTrain) -> dict[str, nn.Parameter]:
