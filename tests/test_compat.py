@@ -23,6 +23,7 @@ from decal.captions import Tokenizer
 from decal.compat import FLAGS, TRAPS, Launch, Plan, Scene, Typed, launching, read, split, translate
 from decal.compat import traps as the_traps
 from decal.compat.layout import folders
+from decal.dataset import scan
 from decal.errors import SettingsError, StoppedError
 from decal.pictures import Look, look
 from decal.presets import MINI
@@ -700,6 +701,20 @@ def test_dreambooth_of_sdxl_takes_captions_of_their_own_and_writes_kohyas_form(
     (run,) = Project(tmp_path / "out" / "decal").runs()
     assert len({record.caption for record in project.read(run.dataset, Record)}) == 16
     assert all(key.startswith("lora_unet_") for key in load_file(tmp_path / "out" / "pytorch_lora_weights_kohya.safetensors"))
+
+
+def test_dreambooth_of_sdxl_gives_pictures_whose_caption_is_empty_the_one_for_all(
+    call: Call, tiny_xl: Path, shapes: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(shapes, tmp_path / "data"))
+    lines = [json.loads(line) for line in (data / "metadata.jsonl").read_text().splitlines()]
+    lines[3]["text"] = ""
+    (data / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = dreambooth(tiny_xl, data, tmp_path / "out", "--max_train_steps=1", "--caption_column=text")
+    words = [word.replace("--instance_data_dir", "--dataset_name") for word in words]
+    assert call("compat", "train_dreambooth_lora_sdxl.py", *words)[0] == 0
+    told = {row.file: row.caption for row in scan(tmp_path / "out" / "decal" / "dataset").rows}
+    assert told == {line["file_name"]: line["text"] or "a photo of sks dog" for line in lines}
 
 
 def test_steps_of_dreambooth_are_counted_as_its_scripts_count_them() -> None:

@@ -32,7 +32,8 @@ class Plan:
     """What a command asks for, in our words.
 
     model: the base. revision: of the hub; None for the newest. source: where the pictures come from, as `decal new --from` takes it.
-    caption_column: None for the usual names. prompt: the caption of all pictures; None where each has its own. output: the scripts' folder;
+    caption_column: None for the usual names. prompt: the caption of all pictures, or of those without one where `has_captions`; None where
+    each has its own. output: the scripts' folder;
     the project is `decal/` in it. notes: what a person should know.
     """
 
@@ -47,6 +48,7 @@ class Plan:
     output: Path
     notes: tuple[str, ...]
     prompt: str | None = None
+    has_captions: bool = True
 
     @property
     def project(self) -> Path:
@@ -210,12 +212,25 @@ def translate(typed: Typed, launch: Launch) -> tuple[Plan, tuple[str, ...]]:
     if kind is not None and typed.is_on("with_prior_preservation") and not Path(kind).is_dir():
         notes.append(f"--class_data_dir={printable(kind)} is not there, so the base draws all {typed['num_class_images']} pictures.")
     caption_column = typed.text("caption_column") if "caption_column" in typed.given else None
-    prompt = typed.text("instance_prompt") if typed.is_dreambooth and caption_column is None else None
+    prompt = typed.text("instance_prompt") if typed.is_dreambooth else None
     output = Path(typed.text("output_dir") or "")
     revision = None if folder is not None else typed.text("revision")
     limit = typed["max_train_samples"]
     rows = None if limit is None else int(limit)
-    plan = Plan(typed, launch, family, model, revision, source, caption_column, rows, output, tuple(notes), prompt)
+    plan = Plan(
+        typed,
+        launch,
+        family,
+        model,
+        revision,
+        source,
+        caption_column,
+        rows,
+        output,
+        tuple(notes),
+        prompt,
+        prompt is None or caption_column is not None,
+    )
     return plan, tuple(problems)
 
 

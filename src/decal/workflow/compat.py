@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from decal import captions as texts
 from decal import compat, dataset, grid, project, reading, runs
 from decal.captions import Tokenizer
 from decal.checks import Checked
@@ -171,7 +172,7 @@ def _told(plan: Plan, scene: Scene) -> Iterator[Told]:
 
 def _captions(listing: Listing, plan: Plan) -> list[str]:
     """The caption of each picture. Raises DataError where none has one."""
-    captions = [plan.prompt or row.caption or "" for row in listing.rows]
+    captions = [((row.caption if plan.has_captions else None) or plan.prompt or "") for row in listing.rows]
     if not any(caption.strip() for caption in captions):
         raise DataError(
             f"None of the {counted(len(listing.files), 'picture')} has a caption.\n"
@@ -221,7 +222,12 @@ def _copy(at: Project, plan: Plan, now: From) -> Iterator[Event]:
     yield Progress(f"copying the pictures of {plan.source}")
     brought = dataset.bring_in(plan.source, at.dataset, caption_column=plan.caption_column, limit=plan.limit)
     project.write_lines(at.sources, [brought.source])
-    if plan.prompt is not None:
+    if plan.prompt is not None and plan.has_captions:
+        # As the script for SDXL does with an empty cell of --caption_column (diffusers 58eb52c, DreamBoothDataset).
+        bare = {row.file: plan.prompt for row in dataset.scan(at.dataset).rows if not row.caption}
+        if bare:
+            texts.write(at.dataset, bare)
+    elif plan.prompt is not None:
         lines = [json.dumps({"file_name": row.file, "text": plan.prompt}, sort_keys=True) for row in dataset.scan(at.dataset).rows]
         project.write_text(at.dataset / dataset.METADATA, "\n".join(lines) + "\n")
     if (kind := _kind(plan)) is not None:
@@ -246,7 +252,7 @@ def _otherwise(plan: Plan, before: From, now: From) -> str | None:
 
 def _keyword(plan: Plan, captions: Sequence[str]) -> str:
     """The word that calls what is trained: of one caption for all, what its kind in general is called without."""
-    if plan.prompt is None:
+    if plan.prompt is None or plan.has_captions:
         return shared_keyword([], captions)
     general = plan.typed.text("class_prompt") or GENERAL
     known = {word.casefold() for word in re.findall(r"[\w-]+", f"{general} {GENERAL}")}
