@@ -194,10 +194,10 @@ def _kohya_items(folder: Path, pictures: Sequence[str], sets: dict[str, tuple[in
     tops = {PurePosixPath(file).parts[0] for file in pictures}
     left = {name for name in sets if PurePosixPath(name).parts[0] == "reg"} if "img" in tops else set()
     # Masks have the folders and names of their pictures, as `decal export` writes them.
-    masks = {name for name in sets if name.startswith("masks/") and name.removeprefix("masks/") in sets}
-    if masks:
+    of_masks = {name for name in sets if name.startswith("masks/") and name.removeprefix("masks/") in sets}
+    if of_masks:
         told.notes.append("masks/ is not brought in; put masks into a folder of the project and name it in data.masks")
-    kept = {name: found for name, found in sets.items() if name not in left | masks}
+    kept = {name: found for name, found in sets.items() if name not in left | of_masks}
     counts = {repeats for repeats, _ in kept.values()}
     worded = 0
     labels = masks.labels(pictures)
