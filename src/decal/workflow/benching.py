@@ -70,7 +70,8 @@ def _work(wish: BenchWish, folder: Path) -> bench.Work:
     """A project of as many pictures as fill whole batches, so that every program sees the same number of samples."""
     from decal.bases.places import locate
 
-    keyword = SAMPLE_KEYWORD if wish.source == SAMPLE else "bench"
+    # Captions that were written for another purpose share no keyword, and what is measured needs none.
+    keyword = SAMPLE_KEYWORD if wish.source == SAMPLE else ""
     listed = len(dataset.scan(wish.source).files)
     whole = listed - listed % wish.batch
     if not whole:
