@@ -1,4 +1,4 @@
-"""The notebook for Colab, run here on the embedded base, and the scale of fp16 that its training goes on with."""
+"""The notebook for Colab, run here on a random-weight base, and the scale of fp16 that its training goes on with."""
 
 import json
 import runpy
@@ -10,7 +10,6 @@ import torch
 from decal import runs, state
 from decal.notebooks import Execution, to_bytes
 from decal.project import Project
-from decal.workflow.beginning import SAMPLE
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 WRITTEN = runpy.run_path(str(FOLDER / "write.py"))
@@ -33,10 +32,10 @@ def test_the_notebook_is_the_one_that_its_cells_make() -> None:
 
 
 @pytest.mark.slow
-def test_the_notebook_runs_from_top_to_bottom_and_a_second_run_trains_nothing(tmp_path: Path) -> None:
+def test_the_notebook_runs_from_top_to_bottom_and_a_second_run_trains_nothing(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     notebook = json.loads((FOLDER / "decal_colab.ipynb").read_bytes())
     [place] = [number for number, cell in enumerate(notebook["cells"]) if cell["source"] == WRITTEN["SETTINGS"].strip()]
-    values = {"PICTURES": str(SAMPLE), "KEYWORD": "cobink", "BASE": "mini", "NAME": "p", "CHANGES": SMALL, "DECAL": ""}
+    values = {"PICTURES": str(shapes), "KEYWORD": "zorb", "BASE": str(tiny), "NAME": "p", "CHANGES": SMALL, "DECAL": ""}
     notebook["cells"][place]["source"] = "".join(f"{name} = {value!r}\n" for name, value in values.items())
     told = []
     for turn in range(2):
