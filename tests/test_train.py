@@ -17,7 +17,7 @@ from decal.errors import DivergedError, SettingsError
 from decal.project import Run
 from decal.records import Checkpoint, Record, Step
 from decal.settings import Resolved, parse, resolve
-from decal.train import UNFIT_LIMIT, Task, choose_dtype, train
+from decal.train import UNFIT_LIMIT, Task, choose_device, choose_dtype, train
 
 TRAIN = {"steps": 12, "batch": 2, "checkpoint_every": 5, "rank": 2, "targets": "attention", "learning_rate": 1e-3}
 
@@ -223,3 +223,10 @@ def test_half_precision_trains_on_a_cpu_as_bf16(tiny: Path, shapes: Path, tmp_pa
 def test_fp16_without_a_gpu_is_refused() -> None:
     with pytest.raises(SettingsError, match="needs a CUDA GPU"):
         choose_dtype(resolve(parse({"train": {"precision": "fp16"}}), 1).train, torch.device("cpu"))
+
+
+def test_what_accelerate_was_told_about_processors_counts_for_the_device(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    assert choose_device(resolved_of(tiny).train) == torch.device("cpu")
+    with pytest.raises(SettingsError, match="ACCELERATE_USE_CPU says that processors train"):
+        choose_device(resolved_of(tiny, device="cuda").train)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate.utils import parse_flag_from_env
 
 from decal import processes
 from decal.errors import SettingsError
@@ -12,8 +13,20 @@ from decal.settings import ResolvedTrain
 
 
 def choose_device(settings: ResolvedTrain) -> torch.device:
-    """The device to train on, which is one of its own for each process. Raises SettingsError where it is not there."""
+    """The device to train on, which is one of its own for each process; for auto a CPU where accelerate was told so (`--cpu`).
+
+    Raises SettingsError where it is not there, or where accelerate was told otherwise.
+    """
+    # accelerate follows this whatever it is given, and would cast for a CPU what lies on a GPU.
+    is_for_cpu = parse_flag_from_env("ACCELERATE_USE_CPU")
+    if is_for_cpu and settings.device not in ("auto", "cpu"):
+        raise SettingsError(
+            f'train.device is "{settings.device}", and ACCELERATE_USE_CPU says that processors train (`accelerate launch --cpu`).\n'
+            'Write "auto" or "cpu", or launch without it.'
+        )
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if settings.device == "auto" and is_for_cpu:
+        return torch.device("cpu")
     if settings.device == "auto":
         return processes.own(torch.device(next(kind for kind, is_there in there.items() if is_there)))
     if not there[settings.device]:
