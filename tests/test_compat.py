@@ -281,6 +281,14 @@ def test_a_configuration_of_accelerate_is_honoured(tmp_path: Path) -> None:
     assert (launch.precision, launch.is_cpu, launch.processes, launch.problems) == ("bf16", True, 2, ())
 
 
+@pytest.mark.parametrize("words", [[], ["python"], ["python3"]])
+def test_a_script_that_is_not_launched_by_accelerate_is_one_process_whatever_is_configured(words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "home" / "accelerate" / "default_config.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("compute_environment: LOCAL_MACHINE\nnum_processes: 2\n")
+    assert split([*words, "train_text_to_image_lora.py"]).launch.processes == 1
+
+
 def test_a_configuration_of_fsdp_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text("distributed_type: FSDP\nnum_processes: 2\nfsdp_config:\n  fsdp_sharding_strategy: FULL_SHARD\n")
     (problem,) = split(f"accelerate launch --config_file {tmp_path / 'own.yaml'} train_text_to_image_lora.py".split()).launch.problems

@@ -97,8 +97,9 @@ def split(words: Sequence[str]) -> Command:
         left = left if left[0] else left[1:]
     options: dict[str, str] = {}
     problems: list[str] = []
+    is_launched = False
     if [PurePath(word).name for word in left[:1]] == ["accelerate"] and left[1:2] == ["launch"]:
-        left = left[2:]
+        left, is_launched = left[2:], True
         problems = _take_options(left, options)
     elif left[:1] and PurePath(left[0]).name.startswith("python"):
         left = left[1:]
@@ -110,7 +111,7 @@ def split(words: Sequence[str]) -> Command:
             near = difflib.get_close_matches(name, SCRIPTS, n=1)
             told = f"Did you mean {near[0]}?" if near else f"There are {' and '.join(SCRIPTS)}."
             problems.append(f"{printable(name)} is not one of the scripts that Decal understands. {told}")
-    return Command(_launch(options, problems), script, tuple(left))
+    return Command(_launch(options, problems, is_launched=is_launched), script, tuple(left))
 
 
 def of_environment(environment: Mapping[str, str]) -> Launch:
@@ -188,8 +189,8 @@ def _take_options(left: list[str], options: dict[str, str]) -> list[str]:
     return problems
 
 
-def _launch(options: Mapping[str, str], problems: list[str]) -> Launch:
-    """What the options say, and where they say nothing, the configuration file."""
+def _launch(options: Mapping[str, str], problems: list[str], *, is_launched: bool) -> Launch:
+    """What the options say, and where they say nothing, the configuration file; several processes only the launcher starts."""
     path = Path(options["config_file"]).expanduser() if "config_file" in options else config_file()
     said = _read(path, is_named="config_file" in options)
     problems += [
@@ -210,7 +211,7 @@ def _launch(options: Mapping[str, str], problems: list[str]) -> Launch:
     return Launch(
         _precision(precision, problems),
         "cpu" in options or bool(said.get("use_cpu")),
-        _whole(options.get("num_processes", said.get("num_processes"))),
+        _whole(options.get("num_processes", said.get("num_processes"))) if is_launched else 1,
         gpu_ids=None if gpu_ids in (None, "all") else str(gpu_ids),
         where="--mixed_precision of accelerate launch" if "mixed_precision" in options else str(path),
         problems=tuple(problems),
