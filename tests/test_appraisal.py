@@ -118,7 +118,9 @@ def test_real_buckets_are_held_against_shuffled_ones(tmp_path: Path, tiny: Path,
         for words in (["posts", "plan", at, *given], ["posts", "build", at, *given], ["train", at, "--new-run", *fast, *given]):
             code, out, err = call(*words)
             assert code == 0, out + err
-    assert "cannot be its own control" in call("posts", "report", at, "--run", "run-01", "--control", "run-01", *fast)[2]
-    code, out, err = call("posts", "report", at, "--posts", 8, "-k", 2, "--run", "run-01", "--control", "run-02", *fast)
+    wish = ["posts", "report", at, "--posts", 8, "-k", 2, "--control"]
+    assert "names no engagement" in call(*wish, "run-02", *fast)[2]
+    assert "cannot be its own control" in call(*wish, "run-01", "--run", "run-01", *fast, *given[:2])[2]
+    code, out, err = call(*wish, "run-02", *fast, *given[:2])
     assert (code, "in these ways: none, prompt, LoRA, both, control" in out) == (0, True), out + err
     assert "real buckets against shuffled" in out

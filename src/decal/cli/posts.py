@@ -59,7 +59,11 @@ def plan(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> No
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.plan_posts(at, settings, STOP), json)
-    say_next(f"decal posts media {quote(str(folder))} --from PICTURES", json)
+    # Plans that were made with --set are built with the same.
+    again = "".join(f" --set {quote(one)}" for one in changes)
+    has_pictures = (folder / "posts/pictures").is_dir()
+    command = f"build {quote(str(folder))}{again}" if has_pictures else f"media {quote(str(folder))} --from PICTURES"
+    say_next(f"decal posts {command}", json)
 
 
 @app.command()

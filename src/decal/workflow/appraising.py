@@ -19,7 +19,7 @@ from decal.posts.selection import fits
 from decal.posts.shards import Stage
 from decal.presets import public_name
 from decal.project import Project
-from decal.records import Appraisal, AppraisedPost, Cell, Engagement, Post, PostPlace, PromptPlan
+from decal.records import Appraisal, AppraisedPost, Cell, Engagement, Post, PostPlace, PromptPlan, Record
 from decal.scores.looks import Looks
 from decal.settings import Resolved, Settings
 from decal.viewing import Shown, Viewer
@@ -60,16 +60,20 @@ class _Wanted:
 def report_posts(at: Project, settings: Settings, choice: Choice, wish: Report, stop: Stop) -> Iterator[Event]:
     """Draw kept-out posts in every way, say what is reached, missed and cannot be told, and write `posts/report.html`.
 
-    Raises DataError where too few posts were kept out, or the control is no other run, and StoppedError where `stop` says so.
+    Raises DataError where too few posts were kept out, or the control is none, and StoppedError where `stop` says so.
     """
     posts = _kept_out(at, wish.posts)
+    if wish.control is not None and choice.name is None:
+        # The control is trained after what it is held against, so it is the newest as a rule.
+        others = [run.name for run in at.runs() if run.name != wish.control]
+        choice = Choice(others[-1] if others else wish.control)
     resolved, worn = drawn_with(at, settings, choice, wish.step)
     lacks = [] if worn.step else ["no checkpoint, so only the base is drawn with"]
     aims: dict[int, Engagement] = {post.number: settings.posts.aim for post in posts} if worn.step else {}
     planner = planner_of(at, settings, exemplars_of(at, settings, posts))
     plans = list(planner.plan(posts, aims, stop, is_training=False))
     wanted = _ways(posts, plans, planner, worn, wish.count, resolved)
-    control = _control(at, settings, worn, wish)
+    control = _control(at, settings, choice, worn, wish)
     if control is not None:
         wanted += [
             _Wanted("control", one.place, (*one.drawing[:3], one.drawing[3].model_copy(update={"checkpoint": control.step})))
@@ -170,13 +174,28 @@ def _ways(
     return wanted
 
 
-def _control(at: Project, settings: Settings, worn: Worn, wish: Report) -> Worn | None:
-    """The LoRA of the control run; None where none is named. Raises DataError where it is the one that is reported on."""
+def _control(at: Project, settings: Settings, choice: Choice, worn: Worn, wish: Report) -> Worn | None:
+    """The LoRA of the control run; None where none is named. Raises DataError where it is none."""
     if wish.control is None:
         return None
+    if "engagement" not in settings.posts.conditions:
+        raise DataError(
+            f"posts.conditions of {at.folder} names no engagement, so nothing would be drawn with the word that a control is about.\n"
+            'Write  conditions = ["brand", "engagement"]  under [posts] in decal.toml, or pass the --set that it was trained with.'
+        )
+    if not worn.step or choice.name == wish.control:
+        raise DataError(
+            f"{wish.control} is what is reported on, and cannot be its own control.\nName another run after --control or --run."
+        )
     _, control = drawn_with(at, settings, Choice(wish.control), None)
-    if not worn.step or control.sha256 == worn.sha256:
-        raise DataError(f"{wish.control} is what is reported on, and cannot be its own control.\nName another run after --control.")
+    real, shuffled = ({one.file: one for one in project.read(at.run(name).dataset, Record)} for name in (str(choice.name), wish.control))
+    is_same = {file: one.sha256 for file, one in real.items()} == {file: one.sha256 for file, one in shuffled.items()}
+    if not is_same or all(real[file].captions == one.captions for file, one in shuffled.items()):
+        why = "the same captions" if is_same else "other pictures"
+        raise DataError(
+            f"{wish.control} was trained on {why} and is no control: it takes the same pictures with buckets by lot.\n"
+            f"Call  decal posts plan, build  with  --set posts.buckets=shuffled, and  decal train {at.folder} --new-run"
+        )
     return control
 
 

@@ -58,10 +58,12 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
             f"{counted(left, 'shard')} of {len(imported)} under way in other processes; the same command shows all once they are done"
         )
     yield from (Told(line) for line in _examples(at, stage, imported[0]))
-    if "engagement" in settings.posts.conditions:
+    if "engagement" in settings.posts.conditions and settings.posts.buckets == "shuffled":
+        yield Told("buckets are drawn by lot: what is built and trained with them is a control, and nothing else")
+    elif "engagement" in settings.posts.conditions:
         yield Told(
             'captions begin with how a post did, such as "high engagement"; in trials such words hardly moved what a LoRA draws, so train\n'
-            "the control too (posts.buckets=shuffled), and order candidates by  decal posts learn  rather than trust the word"
+            "the control too (docs/posts.md, The control), and order candidates by  decal posts learn  rather than trust the word"
         )
 
 
