@@ -45,6 +45,11 @@ def test_two_words_of_another_language_are_enough(text: str) -> None:
     assert language_of(text) is not None
 
 
+@pytest.mark.parametrize("text", ["Vincent van Gogh, Jan van Eyck", "im so happy, im cool", "Bianca, Leo, bianca", "maison, est. 1854"])
+def test_a_foreign_word_that_comes_twice_is_still_one(text: str) -> None:
+    assert language_of(text) is None
+
+
 def test_borrowed_words_and_all_that_is_written_about_decal_seem_english() -> None:
     borrowed = (
         "a hund and a doppelgänger",

@@ -25,7 +25,7 @@ FOREIGN_SHARE = 0.3
 FOREIGN_WORDS = 2
 SMALL_WORDS = {
     "German": "der das und ein eine einen einem einer eines mit auf ist nicht für von zum zur im dem den vor unter über einem sich",
-    "French": "le les des une avec dans sur est et aux qui du ses sous une deux très",
+    "French": "le les des une avec dans sur et aux qui du ses sous une deux très",
     "Spanish": "el los las una con del en y sobre por para que su sus muy es un dos",
     "Italian": "il lo gli uno una con della dello del nel nella che sul sulla di e un molto",
     "Portuguese": "os uma com da das dos em na que sobre por para um dois muito sua",
@@ -39,17 +39,17 @@ COMMON_WORDS = {
     "German": "hund katze gesicht vogel baum blume haus mädchen frau junge bär wald wiese himmel mond herz augen haare rote roter rotes "
     "blau blaue blauer grün grüne gelb gelbe schwarz schwarze schwarzer weiß weiße weißer groß große kleine kleiner kleines lächelt "
     "schläft sitzt steht fliegt hält trägt",
-    "French": "chien visage oiseau arbre maison fille garçon homme ours forêt ciel étoile cœur yeux cheveux bleu bleue verte jaune blanche "
+    "French": "chien visage oiseau arbre maison fille garçon homme ours forêt ciel étoile cœur yeux cheveux bleu bleue verte jaune "
     "souriant sourit dort assis debout",
     "Spanish": "gato perro pájaro árbol niña niño hombre mujer oso bosque cielo estrella corazón ojos pelo rojo roja amarillo amarilla "
     "blanco pequeño pequeña sonriente duerme sentado",
     "Italian": "gatto volto uccello albero fiore ragazza ragazzo uomo donna bambino orso bosco cielo cuore occhi capelli rosso rossa "
-    "giallo bianco bianca sorridente dorme seduto",
+    "giallo bianco sorridente dorme seduto",
     "Portuguese": "gato cachorro cão rosto pássaro árvore menina menino homem mulher urso floresta céu estrela coração olhos cabelo "
     "vermelho vermelha amarelo branco pequeno pequena sorrindo dorme sentado",
     "Dutch": "hond gezicht vogel bloem meisje jongen vrouw ogen rode blauw groen groene geel zwart zwarte witte lachend slaapt staat",
     "Polish": "kot twarz ptak drzewo kwiat dziewczyna chłopiec niedźwiedź niebo księżyc gwiazda serce oczy czerwony niebieski zielony śpi",
-    "Turkish": "kedi köpek yüz ağaç çiçek ev kız adam ayı gökyüzü yıldız kalp gözler kırmızı mavi yeşil beyaz siyah",
+    "Turkish": "kedi köpek yüz ağaç çiçek ev kız ayı gökyüzü yıldız kalp gözler kırmızı mavi yeşil beyaz siyah",
     "Swedish": "katt ansikte fågel träd blomma flicka pojke björn skog måne stjärna hjärta ögon röd röda blå svart liten sover",
 }
 # They make a word of these languages likelier, but prove nothing alone: English borrows words with them.
@@ -78,9 +78,11 @@ def language_of(text: str) -> str | None:
         return f"{name} letters" if name else "letters of another alphabet"
     words = re.findall(r"[^\W\d_]+", text.casefold())
     english = sum(word in ENGLISH for word in words)
-    counts = {name: sum(word in known and word not in ENGLISH for word in words) for name, known in KNOWN_WORDS.items()}
+    # A word proves nothing more when it comes again, as in "Vincent van Gogh, Jan van Eyck".
+    different = set(words)
+    counts = {name: len((different & known) - ENGLISH) for name, known in KNOWN_WORDS.items()}
     for name, letters_of in OWN_LETTERS.items():
-        others = (word for word in words if word not in KNOWN_WORDS[name])
+        others = different - KNOWN_WORDS[name]
         counts[name] += counts[name] > 0 and any(letter in letters_of for word in others for letter in word)
     best = max(counts, key=lambda name: counts[name])
     return best if counts[best] >= FOREIGN_WORDS and counts[best] > english else None
