@@ -135,6 +135,7 @@ def test_languages_are_told(text: str, language: str) -> None:
         ("2.750", 2750, ()),
         ("1 234 567", 1234567, ()),
         ("12.0", 12, ()),
+        ("0.750", 0, ()),
         ("3.000", None, ("likes: not a number",)),
         ("1.2.3", None, ("likes: not a number",)),
         (3.0, 3, ()),

@@ -24,9 +24,9 @@ from decal.records import Post, PostMedia
 MAX_CHARACTERS = 20_000
 MAX_NAME = 200
 LIKES = re.compile(r"([+-]?)(\d[\d.,_'’\s]*?)\s*([KkMm]?)")
-# As in 2,750 and 1 234 567; as in 2.750, which is no fraction, because likes are whole; as in 12.0 and 1.2K and 1,2K.
-GROUPED = re.compile(r"\d{1,3}(?:[,_'’\s]\d{2,3})*[,_'’\s]\d{3}(?:\.\d+)?")
-POINTED = re.compile(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?")
+# As in 2,750 and 1 234 567; as in 2.750, which is no fraction, because likes are whole; as in 12.0 and 1.2K and 0.123.
+GROUPED = re.compile(r"(?!0)\d{1,3}(?:[,_'’\s]\d{2,3})*[,_'’\s]\d{3}(?:\.\d+)?")
+POINTED = re.compile(r"(?!0)\d{1,3}(?:\.\d{3})+(?:,\d+)?")
 DECIMAL = re.compile(r"\d+(?:[.,]\d+)?")
 TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
 # Day first, because nobody writes a month first between points.
