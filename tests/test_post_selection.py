@@ -78,7 +78,7 @@ def test_exemplars_are_the_accounts_own_posts_that_did_well_and_are_trained_on()
 def variant(post: str, rank: int) -> PostVariant:
     told = {"post": post, "account": "shop", "number": rank, "file": "", "sha256": "", "prompt": "", "seed": 0, "checkpoint": 0, "fit": 1.0}
     return PostVariant.model_validate(
-        {**told, "variant": f"{post}-{rank}", "adds": 0.0, "rank": rank, "standing": "good", "bucket": None, "reason": ""}
+        {**told, "variant": f"{post}-{rank}", "drawing": "a", "adds": 0.0, "rank": rank, "standing": "good", "bucket": None, "reason": ""}
     )
 
 
@@ -107,3 +107,20 @@ def test_what_was_expected_before_stays_when_candidates_are_ordered_anew() -> No
     found = taken_in(anew, first, {f"post {post}-2": 9 for post in range(8)})
     assert [(one.rank, one.likes) for one in found[:3]] == [(1, 1), (2, 9), (3, None)]
     assert score(anew, found).agreement == (0.0, 0.0, 0.0)
+
+
+def test_posts_of_two_tables_that_are_called_the_same_are_not_compared() -> None:
+    first = [variant("row-1", rank) for rank in (1, 2)]
+    variants = [*first, *(one.model_copy(update={"drawing": "b", "variant": f"b-{one.rank}"}) for one in first)]
+    found = score(variants, taken_in(variants, [], {one.variant: 9 - number for number, one in enumerate(variants)}))
+    assert (found.posts, found.variants, found.pairs) == (2, 4, 2)
+
+
+def test_candidates_that_are_added_to_an_observed_post_are_compared_with_each_other_alone() -> None:
+    first = [variant("row-1", rank) for rank in (1, 2)]
+    known = taken_in(first, [], {"row-1-1": 5, "row-1-2": 3})
+    more = [variant("row-1", rank).model_copy(update={"drawing": "b"}) for rank in (3, 4, 1, 2)]
+    anew = [one.model_copy(update={"variant": f"row-1-{number}"}) for number, one in enumerate(more, 1)]
+    found = taken_in(anew, known, {"row-1-3": 8, "row-1-4": 2})
+    assert [(one.drawing, one.rank) for one in found] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    assert score(anew, found).pairs == 2

@@ -1,7 +1,8 @@
 """What people made of variants that were published, against what was expected of them.
 
 Only variants of one post are compared, because whoever posts, when and with which words is then the same: how often the one that was
-expected to do better did, and how far the one that was shown first lies above the others.
+expected to do better did, and how far the one that was shown first lies above the others. Only those of one drawing have ranks that
+compare.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,24 +54,26 @@ def taken_in(variants: Sequence[PostVariant], before: Sequence[ObservedLikes], l
     for one in variants:
         if group_of(one) in posts:
             was = known.get(one.variant)
+            expected = one if was is None else was
             count = likes.get(one.variant, None if was is None else was.likes)
-            found[one.variant] = ObservedLikes(variant=one.variant, rank=one.rank if was is None else was.rank, likes=count)
+            found[one.variant] = ObservedLikes(variant=one.variant, drawing=expected.drawing, rank=expected.rank, likes=count)
     return [found[name] for name in sorted(found)]
 
 
 def group_of(variant: PostVariant) -> tuple[str, str]:
-    """The account and the post that a variant was drawn for."""
-    return variant.account.casefold(), variant.post
+    """The account that a variant was drawn for, and the post, which only its drawing tells from others of that id."""
+    return variant.account.casefold(), f"{variant.drawing} {variant.post}"
 
 
 def score(variants: Sequence[PostVariant], known: Sequence[ObservedLikes]) -> Observed:
     """Expected before anything was observed against observed."""
     likes = {one.variant: one.likes for one in known if one.likes is not None}
     ranks = {one.variant: one.rank for one in known}
-    groups: dict[tuple[str, str], list[PostVariant]] = {}
+    drawings = {one.variant: one.drawing for one in known}
+    groups: dict[tuple[str, str, str], list[PostVariant]] = {}
     for one in variants:
         if one.variant in likes:
-            groups.setdefault(group_of(one), []).append(one)
+            groups.setdefault((*group_of(one), drawings[one.variant]), []).append(one)
     rows = []
     for group in groups.values():
         gained = {one.variant: float(np.log1p(likes[one.variant])) for one in group}

@@ -219,12 +219,14 @@ class EngagementReport(Line):
 class PostVariant(Line):
     """A candidate for a new post as it may be published; a line of `posts/new/*/variants.jsonl`.
 
-    variant: its id, the same for the same picture of the same post. post: id of the post. file: relative to the project. fit: share of
+    variant: its id, the same for the same picture of the same post. drawing: the folder of the table that it was drawn for. post: id of the
+    post in that table, where two tables may call different posts the same, such as row-1. file: relative to the project. fit: share of
     the other prompts that it is farther from; adds: what it adds to log(1 + likes) by the audience; None where they cannot be told. rank:
     among the candidates of its post, from 1. bucket: what the audience is expected to make of it. reason: in a sentence.
     """
 
     variant: str
+    drawing: str
     post: str
     account: str
     number: int
@@ -244,11 +246,13 @@ class PostVariant(Line):
 class ObservedLikes(Line):
     """What people made of a variant that was published; a line of `posts/observed.jsonl`.
 
-    rank: among the candidates of its post, before any of them was observed; what is learnt from likes may order them anew, and must not be
-    held against those very likes. likes: None for one that stands here for its rank alone.
+    drawing, rank: among whose candidates it was ranked, before any of them was observed; what is learnt from likes may order them anew, and
+    must not be held against those very likes; ranks of two drawings do not compare. likes: None for one that stands here for its rank
+    alone.
     """
 
     variant: str
+    drawing: str
     rank: int
     likes: int | None
 

@@ -89,8 +89,8 @@ def draw_posts(at: Project, settings: Settings, choice: Choice, wish: PostWish, 
             stop_if(stop, "what is drawn is kept, and the same command goes on")
             yield event
     assert judged is not None, "judging ends with what was seen"
-    variants = ranking.variants(at, drawn, judged, lora.sha256)
     folder = at.posts / "new" / project.fingerprint(project.sha256(wish.table), wish.count, base, lora.sha256, wish.seed)[:8]
+    variants = ranking.variants(at, folder.name, drawn, judged, lora.sha256)
     for first in range(0, len(planned), POSTS_A_SHEET):
         part = planned[first : first + POSTS_A_SHEET]
         numbers = {post.number for post, _ in part}

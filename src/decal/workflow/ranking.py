@@ -95,7 +95,7 @@ def order_of(at: Project, embedder: str) -> tuple[Order, Ranker | None, str]:
     return Order(True, rankers[0].medium, rankers[0].high), rankers[0], told
 
 
-def variants(at: Project, drawn: Sequence[Drawn], judged: Judged, adapter: str) -> list[PostVariant]:
+def variants(at: Project, drawing: str, drawn: Sequence[Drawn], judged: Judged, adapter: str) -> list[PostVariant]:
     """Every candidate with an id of its own, its rank and the reason, in the order of the posts and ranks."""
     by_post: dict[int, list[int]] = {}
     for place, one in enumerate(drawn):
@@ -104,13 +104,14 @@ def variants(at: Project, drawn: Sequence[Drawn], judged: Judged, adapter: str) 
     for places in by_post.values():
         placed = judged.order.place([judged.seen[place] for place in places])
         for at_place, where in sorted(zip(places, placed, strict=True), key=lambda pair: pair[1].rank):
-            found.append(_variant(at, drawn[at_place], judged.seen[at_place], where, adapter))
+            found.append(_variant(at, drawing, drawn[at_place], judged.seen[at_place], where, adapter))
     return found
 
 
-def _variant(at: Project, one: Drawn, seen: Seen, where: Placed, adapter: str) -> PostVariant:
+def _variant(at: Project, drawing: str, one: Drawn, seen: Seen, where: Placed, adapter: str) -> PostVariant:
     return PostVariant(
         variant=project.fingerprint(one.post.original, one.post.account, project.to_json(one.cell), adapter)[:12],
+        drawing=drawing,
         post=one.post.id,
         account=one.post.account,
         number=one.number,
