@@ -67,9 +67,17 @@ def test_a_base_that_cannot_be_compiled_is_refused_where_that_is_asked_for_and_e
     how: str, tiny: Path, shapes: Path, tmp_path: Path
 ) -> None:
     base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=1, compile=how), model=tiny, pictures=12)
-    going = train(base, replace(task, compiler=Refusing(), rungs=("compiled",)))
+    going = train(base, replace(task, compiler=Refusing(devices=("cpu",)), rungs=("compiled",)))
     if how == "auto":
         assert [one.step for one in going if isinstance(one, Checkpoint)] == [1]
     else:
         with pytest.raises(SettingsError, match=r"torch cannot compile this base .*no such chip"):
             list(going)
+
+
+def test_what_was_compiled_on_a_gpu_goes_on_on_a_cpu_as_it_is(
+    tiny: Path, shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=1), model=tiny, pictures=12)
+    steps = [one.step for one in train(base, replace(task, compiler=Refusing(), rungs=("compiled",))) if isinstance(one, Checkpoint)]
+    assert (steps, caplog.messages) == ([1], [])
