@@ -170,7 +170,9 @@ def test_memory_that_runs_out_while_held_out_pictures_are_measured_measures_fewe
 def test_where_nothing_is_left_to_do_the_step_and_the_remedy_are_named(tiny: Path, shapes: Path, tmp_path: Path) -> None:
     base, task = cramped(tmp_path / "run", shapes, tiny)
     base.most = 0
-    with pytest.raises(MemoryFullError, match=r"(?s)run, step 1: the cpu ran out of memory, and there is no way left .*Lower data.resolution \(now 64\)"):
+    with pytest.raises(
+        MemoryFullError, match=r"(?s)run, step 1: the cpu ran out of memory, and there is no way left .*Lower data.resolution \(now 64\)"
+    ):
         run_all(base, task)
 
 

@@ -277,7 +277,7 @@ class _Loop:
         self._checkpoint()
         if self.settings.compile == "on" and (obstacle := self._obstacle()) is not None:
             raise SettingsError(f'train.compile = "on" cannot be: {obstacle}.\nWrite "auto" or "off".')
-        if self.settings.compile == "on" or (self.settings.compile == "auto" and "compiled" in self.task.rungs):
+        if self.settings.compile == "on" or ("compiled" in self.task.rungs and self._is_open and self._obstacle() is None):
             self._compile()
         if spare is None:
             return
@@ -340,7 +340,8 @@ class _Loop:
                 gradients.update({name: one.grad.cpu() for name, one in self.factors.items() if one.grad is not None})
             if before is not None:
                 self.optimizer.state.clear()
-                state.restore(before, self.factors, self.optimizer, self.average.ema)
+                # By now it may be another optimizer, taken for want of memory.
+                state.restore(self._fitting(before), self.factors, self.optimizer, self.average.ema)
 
         def ladder() -> RungKind | None:
             # A gradient scaler holds what it knows of this step by its optimizer.
@@ -378,8 +379,7 @@ class _Loop:
     def consider_compiling(self) -> Iterator[Rung]:
         """Once some steps have been watched, compile the rest where that pays; yields that it was done."""
         compiler, left = self.task.compiler, self.settings.steps - self.step
-        is_open = self.settings.compile == "auto" and self.predict == self.base.predict and self.base.device.type in compiler.devices
-        if not is_open or self.step != self.began + compiling.WATCHED:
+        if not self._is_open or self.predict != self.base.predict or self.step != self.began + compiling.WATCHED:
             return
         # All processes know the same obstacles; how fast they are is what the first one sees.
         if not processes.first_says(compiler.pays(self.pace, left)):
@@ -389,6 +389,11 @@ class _Loop:
             return
         self._compile()
         yield self._rung("compiled", compiler.told(self.pace, left), self.step)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether it was left to us to compile, and the device is one for which that may pay."""
+        return self.settings.compile == "auto" and self.base.device.type in self.task.compiler.devices
 
     def _obstacle(self) -> str | None:
         """Why this training cannot be compiled."""
