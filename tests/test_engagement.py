@@ -170,6 +170,19 @@ def test_variants_that_were_published_are_learnt_from_and_tested_on_nowhere() ->
     assert kept[0] == kept[1]
 
 
+def test_variants_of_nobody_known_are_learnt_from_by_the_ranker_alone() -> None:
+    found = audience(0, 0.0, accounts=6, posts=10)
+    more = published(found, -2.0, posts=4)
+    nameless = replace(more, accounts=(*found.accounts, *[""] * 16), companies=(*found.companies, *[""] * 16))
+    before, after = learn(found, "none", ""), learn(nameless, "none", "")
+    assert before is not None
+    assert after is not None
+    values = [[one.value for one in learnt.report.figures if one.value is not None] for learnt in (before, after)]
+    assert values[1] == pytest.approx(values[0], rel=1e-6)
+    assert (len(values[0]) > 20, after.report.accounts, after.report.published) == (True, 6, 16)
+    assert not np.array_equal(after.ranker.ridge.weights, before.ranker.ridge.weights)
+
+
 def test_what_was_published_later_does_not_foretell_kept_out_days() -> None:
     found = audience(0, -0.6, accounts=20, posts=10)
     found = replace(found, sides=tuple("unseen time" if number % 10 == 0 else side for number, side in enumerate(found.sides)))

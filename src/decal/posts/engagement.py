@@ -156,7 +156,9 @@ def learn(audience: Audience, embedder: str, made_of: str) -> Learnt | None:
     posts = np.flatnonzero((sides == "train") & audience.picture.is_there)
     if len(posts) < 2 * MIN_POSTS:
         return None
-    train = np.flatnonzero(np.isin(sides, LEARNT_FROM) & audience.picture.is_there)
+    every = np.flatnonzero(np.isin(sides, LEARNT_FROM) & audience.picture.is_there)
+    # Where it is not known who published it, it may be whoever is tested.
+    train = every[[bool(audience.accounts[place]) for place in every]]
     sight = Sight.of(audience.picture.rows(posts))
     x = Features(sight.at(audience.picture), audience.rest)
     folds = _folds([audience.accounts[place] for place in train], [audience.companies[place] for place in train])
@@ -173,8 +175,8 @@ def learn(audience: Audience, embedder: str, made_of: str) -> Learnt | None:
     return Learnt(
         EngagementReport(
             posts=len(posts) + sum(len(found.rows) for split, found in predicted.items() if split != SPLITS[0]),
-            published=len(train) - len(posts),
-            accounts=len(set(audience.accounts)),
+            published=len(every) - len(posts),
+            accounts=len(set(audience.accounts) - {""}),
             embedder=embedder,
             is_told=is_told,
             reason=reason,
@@ -182,7 +184,7 @@ def learn(audience: Audience, embedder: str, made_of: str) -> Learnt | None:
             calibration=_calibration(audience, predicted[SPLITS[0]]),
             made_of=made_of,
         ),
-        Ranker.of(audience, train, sight),
+        Ranker.of(audience, every, sight),
         (Ranker.of(audience, halves[0], sight), Ranker.of(audience, halves[1], sight))
         if min(int(_is_post(audience)[half].sum()) for half in halves) >= 2
         else _twice(audience, train, sight),

@@ -20,7 +20,7 @@ from decal.workflow.planning import rows_of
 from decal.workflow.published import likes_of, observed_of, variants_of
 
 # Raised whenever the same posts would teach something else.
-LEARNING = 5
+LEARNING = 6
 # More would only take longer: what is left to say of a picture is less than what is uncertain of so many.
 MAX_POSTS = 20_000
 NAMES = ("posts/ranker.npz", "posts/ranker-half-1.npz", "posts/ranker-half-2.npz")
