@@ -62,6 +62,8 @@ def test_candidates_have_an_order_with_reasons_and_their_likes_can_come_later(tm
     (path,) = (tmp_path / "shop/posts/new").glob("*/variants.jsonl")
     variants = project.read(path, PostVariant)
     assert [(one.post, one.rank) for one in variants] == [("row-1", 1), ("row-1", 2), ("row-2", 1), ("row-2", 2)]
+    (tmp_path / "likes.csv").write_text(f"variant,likes\n{variants[0].variant},many")
+    assert "but none with a number of likes" in call("posts", "observe", tmp_path / "likes.csv", tmp_path / "shop")[2]
     lines = [f"decal-{one.variant};{one.rank},2k" for one in variants]
     (tmp_path / "likes.csv").write_text("\n".join(["utm_content;like_count", *lines, "unknown;3", f"{variants[0].variant};many"]))
     code, out, err = call("posts", "observe", tmp_path / "likes.csv", tmp_path / "shop")

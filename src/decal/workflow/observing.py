@@ -18,7 +18,7 @@ def observe_posts(at: Project, settings: Settings, table: Path, stop: Stop) -> I
     """Take in a table with the columns variant and likes; a later figure of a variant takes the place of an earlier one.
 
     Where an audience was learnt, it is learnt anew with them. Raises DataError that names the column that is missing, or where no line
-    names a variant of this project.
+    has a variant of this project and its likes.
     """
     variants = variants_of(at)
     names = {one.variant for one in variants}
@@ -36,6 +36,10 @@ def observe_posts(at: Project, settings: Settings, table: Path, stop: Stop) -> I
         else:
             likes[name] = count
     before = likes_of(at)
+    if faulty and not likes and not before:
+        raise DataError(
+            f"{table} names variants of {at.folder}, but none with a number of likes.\nIts column likes must hold numbers, such as 1200."
+        )
     if not likes and not before:
         raise DataError(f"{table} names no variant of {at.folder}.\nIts column variant must hold ids of variants.csv.")
     found = observed.taken_in(variants, before, likes)
