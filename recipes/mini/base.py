@@ -210,13 +210,14 @@ def main() -> None:
     parser.add_argument("--decay", type=int, default=0, help="of these steps, so many with a falling rate")
     parser.add_argument("--batch", type=int, default=32, help="pictures a worker and step")
     parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--ema", type=float, default=0.998, help="decay of the moving average; nearer to 1 where the rate never falls")
     parser.add_argument("--twin", action="store_true", help="in SDXL's layout")
     parser.add_argument("--begin", type=Path, help="a base written by export.py, whose weights a new run takes over")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each, where there is no GPU")
     given = parser.parse_args()
     given.run.mkdir(parents=True, exist_ok=True)
     samples = encoded(given.data, given.vae, given.run / "latents.safetensors")
-    plan = Plan(given.run, steps=given.steps, decay=given.decay, rate=given.rate, batch=given.batch, ema=0.998)
+    plan = Plan(given.run, steps=given.steps, decay=given.decay, rate=given.rate, batch=given.batch, ema=given.ema)
     launch(partial(train, plan=plan, samples=samples, is_twin=given.twin, begin=given.begin), given.workers)
 
 
