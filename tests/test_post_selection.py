@@ -109,6 +109,15 @@ def test_what_was_expected_before_stays_when_candidates_are_ordered_anew() -> No
     assert score(anew, found).agreement == (0.0, 0.0, 0.0)
 
 
+def test_where_nothing_was_expected_no_order_is_held_against_likes() -> None:
+    variants = [variant(f"post {post}", rank) for post in range(20) for rank in (1, 2)]
+    untold = [one.model_copy(update={"fit": None}) for one in variants]
+    found = score(untold, taken_in(untold, [], {one.variant: 100 - one.rank for one in untold}))
+    assert (found.posts, found.pairs, found.unexpected, found.agreement) == (0, 0, 40, (None, None, None))
+    liked = [one.model_copy(update={"bucket": "high"}) for one in untold]
+    assert score(liked, taken_in(liked, [], {one.variant: 100 - one.rank for one in liked})).pairs == 20
+
+
 def test_posts_of_two_tables_that_are_called_the_same_are_not_compared() -> None:
     first = [variant("row-1", rank) for rank in (1, 2)]
     variants = [*first, *(one.model_copy(update={"drawing": "b", "variant": f"b-{one.rank}"}) for one in first)]

@@ -22,17 +22,25 @@ Interval = tuple[float | None, float | None, float | None]
 
 @dataclass(frozen=True)
 class Observed:
-    """agreement: share of pairs that came in the expected order; chance is a half. lead: of the first in log(1 + likes) above the rest."""
+    """agreement: share of pairs that came in the expected order; chance is a half. lead: of the first in log(1 + likes) above the rest.
+
+    unexpected: variants of which nothing was expected, so that they can neither come as expected nor otherwise.
+    """
 
     posts: int
     variants: int
+    unexpected: int
     pairs: int
     agreement: Interval
     lead: Interval
 
     def lines(self) -> list[str]:
         """As sentences."""
-        told = [f"{self.variants:,} variants of {self.posts:,} posts were observed, {self.pairs:,} pairs of one post"]
+        told = [
+            f"{self.variants:,} variants of {self.posts:,} posts can be held against what was expected, in {self.pairs:,} pairs of one post"
+        ]
+        if self.unexpected:
+            told.append(f"  of {self.unexpected:,} more nothing was expected when they were drawn, so their order is held against nothing")
         for name, (value, low, high), zero in (("agreement", self.agreement, 0.5), ("lead", self.lead, 0.0)):
             if value is None or low is None or high is None:
                 told.append(f"  {name}: cannot be told yet, of fewer than {LEAST_POSTS} posts with several variants")
@@ -54,10 +62,15 @@ def taken_in(variants: Sequence[PostVariant], before: Sequence[ObservedLikes], l
     for one in variants:
         if group_of(one) in posts:
             was = known.get(one.variant)
-            expected = one if was is None else was
             count = likes.get(one.variant, None if was is None else was.likes)
-            found[one.variant] = ObservedLikes(variant=one.variant, drawing=expected.drawing, rank=expected.rank, likes=count)
+            drawing, rank = (one.drawing, _expected(one)) if was is None else (was.drawing, was.rank)
+            found[one.variant] = ObservedLikes(variant=one.variant, drawing=drawing, rank=rank, likes=count)
     return [found[name] for name in sorted(found)]
+
+
+def _expected(variant: PostVariant) -> int | None:
+    # Where an audience is not told, what a picture adds is known but orders nothing; then it has no bucket either.
+    return None if variant.fit is None and variant.bucket is None else variant.rank
 
 
 def group_of(variant: PostVariant) -> tuple[str, str]:
@@ -68,11 +81,11 @@ def group_of(variant: PostVariant) -> tuple[str, str]:
 def score(variants: Sequence[PostVariant], known: Sequence[ObservedLikes]) -> Observed:
     """Expected before anything was observed against observed."""
     likes = {one.variant: one.likes for one in known if one.likes is not None}
-    ranks = {one.variant: one.rank for one in known}
+    ranks = {one.variant: one.rank for one in known if one.rank is not None}
     drawings = {one.variant: one.drawing for one in known}
     groups: dict[tuple[str, str, str], list[PostVariant]] = {}
     for one in variants:
-        if one.variant in likes:
+        if one.variant in likes and one.variant in ranks:
             groups.setdefault((*group_of(one), drawings[one.variant]), []).append(one)
     rows = []
     for group in groups.values():
@@ -92,4 +105,5 @@ def score(variants: Sequence[PostVariant], known: Sequence[ObservedLikes]) -> Ob
         return interval(Statistic((Mean(table[:, total], table[:, count], ("prompts",)),)), weights, 0.95)
 
     size = sum(len(group) for group in groups.values())
-    return Observed(len(groups), size, int(table[:, 1].sum()), told(0, 1), told(2, 3))
+    unexpected = sum(one.variant in likes and one.variant not in ranks for one in variants)
+    return Observed(len(groups), size, unexpected, int(table[:, 1].sum()), told(0, 1), told(2, 3))

@@ -247,13 +247,13 @@ class ObservedLikes(Line):
     """What people made of a variant that was published; a line of `posts/observed.jsonl`.
 
     drawing, rank: among whose candidates it was ranked, before any of them was observed; what is learnt from likes may order them anew, and
-    must not be held against those very likes; ranks of two drawings do not compare. likes: None for one that stands here for its rank
-    alone.
+    must not be held against those very likes; ranks of two drawings do not compare. rank: None where nothing was expected, neither by fit
+    nor by likes, and candidates stood as they were drawn. likes: None for one that stands here for its rank alone.
     """
 
     variant: str
     drawing: str
-    rank: int
+    rank: int | None
     likes: int | None
 
 

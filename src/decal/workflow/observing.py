@@ -55,4 +55,6 @@ def observe_posts(at: Project, settings: Settings, table: Path, stop: Stop) -> I
         return
     yield Told("what ranks candidates is learnt anew with them:")
     yield from learn_posts(at, settings, stop)
-    yield Told("from the next  decal posts draw  and  report  on, candidates are ordered and judged by it")
+    learnt = engagement_of(at)
+    if learnt is not None and learnt.is_told:
+        yield Told("from the next  decal posts draw  and  report  on, candidates are ordered and judged by it")
