@@ -156,10 +156,11 @@ def _kept_out(at: Project, settings: Settings) -> Iterator[str]:
 def _build_input(at: Project, one: Shard, planned: Stage) -> str:
     """The hash of all that a shard of the data set is made from. Raises DataError where its plans or pictures are not there."""
     hashes = [one.sha256]
-    for stage, command in ((planned, "plan"), (Stage(at.posts / "pictures", ""), "media"), (Stage(at.posts / "places", ""), "import")):
+    pictures, places = Stage(at.posts / "pictures", ""), Stage(at.posts / "places", "")
+    for stage, command, missing in ((planned, "plan", "plans"), (pictures, "media", "pictures"), (places, "import", "posts")):
         about = stage.about(one.shard)
         if not about.is_file():
-            raise DataError(f"{at.folder} has no whole shard {one.shard} of that stage.\nCall  decal posts {command} {at.folder}  first.")
+            raise DataError(f"{at.folder} has no {missing} for its part {one.shard} yet.\nCall  decal posts {command} {at.folder}  first.")
         shard = Shard.model_validate_json(about.read_bytes())
         if command == "plan" and shard.config_sha256 != planned.config_sha256:
             raise DataError(f"The plans of {at.folder} were made with other settings.\nCall  decal posts plan {at.folder}  first.")
