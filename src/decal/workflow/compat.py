@@ -201,6 +201,7 @@ def _bring_in(at: Project, plan: Plan) -> Iterator[Event]:
             # Whoever mends a picture that stopped the command need not know of the copy.
             yield Told(f"{plan.output} was begun {otherwise}; nothing is trained yet, so they are copied anew")
             shutil.rmtree(at.dataset)
+            shutil.rmtree(at.folder / "prior", ignore_errors=True)
             yield from _copy(at, plan, now)
             return
         if otherwise is not None:
