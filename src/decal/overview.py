@@ -179,7 +179,7 @@ def show(seen: Overview) -> list[str]:
     for run in seen.runs:
         made = f"{counted(len(run.checkpoints), 'checkpoint')}, {counted(run.pictures, 'picture')}"
         lines.append(f"  {run.name}    {run.step} of {counted(run.steps, 'step')}, {made}, begun {run.begun}")
-        lines += [f"    {'speed' if rung.kind == 'compiled' else 'memory'}: from {rung.told()}" for rung in run.rungs]
+        lines += [f"    {'speed' if rung.is_for_speed else 'memory'}: from {rung.told()}" for rung in run.rungs]
         for checkpoint in run.checkpoints:
             loss = "-" if checkpoint.holdout_loss is None else f"{checkpoint.holdout_loss:.4f}"
             lines.append(f"    step {checkpoint.step:6}  held-out loss {loss}")

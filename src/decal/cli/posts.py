@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from decal.cli.options import HERE, STOP, Changes, CheckpointStep, Folder, Json, RunName, say_next, show_work
+from decal.cli.options import HERE, STOP, Changes, CheckpointStep, Folder, Json, RunName, say_next, show_work, typed
 from decal.errors import SettingsError
 
 app = typer.Typer(
@@ -59,10 +59,9 @@ def plan(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> No
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.plan_posts(at, settings, STOP), json)
-    # Plans that were made with --set are built with the same.
-    again = "".join(f" --set {quote(one)}" for one in changes)
     has_pictures = (folder / "posts/pictures").is_dir()
-    command = f"build {quote(str(folder))}{again}" if has_pictures else f"media {quote(str(folder))} --from PICTURES"
+    # Plans that were made with --set are built with the same.
+    command = f"build {quote(str(folder))}{typed(changes)}" if has_pictures else f"media {quote(str(folder))} --from PICTURES"
     say_next(f"decal posts {command}", json)
 
 

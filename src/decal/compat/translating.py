@@ -48,7 +48,11 @@ class Plan:
     output: Path
     notes: tuple[str, ...]
     prompt: str | None = None
-    has_captions: bool = True
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether pictures bring captions of their own."""
+        return self.prompt is None or self.caption_column is not None
 
     @property
     def project(self) -> Path:
@@ -217,20 +221,7 @@ def translate(typed: Typed, launch: Launch) -> tuple[Plan, tuple[str, ...]]:
     revision = None if folder is not None else typed.text("revision")
     limit = typed["max_train_samples"]
     rows = None if limit is None else int(limit)
-    plan = Plan(
-        typed,
-        launch,
-        family,
-        model,
-        revision,
-        source,
-        caption_column,
-        rows,
-        output,
-        tuple(notes),
-        prompt,
-        prompt is None or caption_column is not None,
-    )
+    plan = Plan(typed, launch, family, model, revision, source, caption_column, rows, output, tuple(notes), prompt)
     return plan, tuple(problems)
 
 

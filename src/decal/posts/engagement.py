@@ -246,8 +246,9 @@ def _predictions(audience: Audience, x: Features, train: NDArray[np.intp], rows:
 def _in_turn(audience: Audience, x: Features, train: NDArray[np.intp], folds: Sequence[int]) -> Predictions:
     """Each account predicted from the others."""
     parts = []
+    is_post = _is_post(audience)[train]
     for fold in sorted(set(folds)):
-        is_out, is_post = np.array([one == fold for one in folds]), _is_post(audience)[train]
+        is_out = np.array([one == fold for one in folds])
         if not (is_post & ~is_out).any() or not (is_post & is_out).any():
             continue
         parts.append(_predictions(audience, x, train[~is_out], train[is_post & is_out]))

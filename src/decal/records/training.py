@@ -58,6 +58,11 @@ class Rung(Line):
     accumulation: int
     why: str
 
+    @property
+    def is_for_speed(self) -> bool:
+        """Whether it was done for less time, and not for want of memory."""
+        return self.kind == "compiled"
+
     def told(self) -> str:
         """What was done and why, as a line to print."""
         what = {

@@ -113,7 +113,7 @@ def training(matter: Matter) -> Markup:
     if done:
         facts.insert(5, ("A step", f"{statistics.median(step.seconds for step in done):.2f} s"))
     for heading, is_speed in (("For want of memory", False), ("For speed", True)):
-        if rungs := [rung for rung in matter.rungs if (rung.kind == "compiled") == is_speed]:
+        if rungs := [rung for rung in matter.rungs if rung.is_for_speed == is_speed]:
             facts.append((heading, "; ".join(f"from {rung.told()}" for rung in rungs)))
     if skipped:
         facts.append(("Skipped", f"{counted(skipped, 'step')} whose loss was not finite"))
