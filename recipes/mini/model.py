@@ -28,6 +28,8 @@ TOKENIZER = Path(__file__).resolve().parents[2] / "src" / "decal" / "mini" / "sd
 SIZE_NUMBERS = 32
 # <|startoftext|> and <|endoftext|>; the second is the padding too.
 BOS, EOS = 49406, 49407
+# EOS in a compact token table, which begins with BOS.
+EOS_ROW = 1
 # Deviation of the token table at the beginning. With CLIP's 0.02 the word for a thing stays weak for thousands of steps.
 TOKEN_DEVIATION = 0.3
 
@@ -144,7 +146,7 @@ def _spread_tokens(encoder: CLIPTextModel | CLIPTextModelWithProjection) -> None
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens that captions use. known: their numbers in CLIP's vocabulary; BOS is row 0 of the compact table, EOS row 1."""
+    """The tokens that captions use. known: their numbers in CLIP's vocabulary; BOS is row 0 of the compact table, EOS row EOS_ROW."""
 
     tokenizer: Tokenizer
     known: tuple[int, ...]
@@ -164,7 +166,7 @@ class Vocabulary:
         found = []
         for text in texts:
             numbers = [row[number] for number in self.tokenizer.encode(text).ids if number in row][: POSITIONS - 1]
-            found.append([*numbers, *[1] * (POSITIONS - len(numbers))])
+            found.append([*numbers, *[EOS_ROW] * (POSITIONS - len(numbers))])
         return torch.tensor(found)
 
 
