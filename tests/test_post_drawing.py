@@ -67,6 +67,13 @@ def test_candidates_have_an_order_with_reasons_and_their_likes_can_come_later(tm
     lines = [f"decal-{one.variant};{one.rank},2k" for one in variants]
     (tmp_path / "likes.csv").write_text("\n".join(["utm_content;like_count", *lines, "unknown;3", f"{variants[0].variant};many"]))
     code, out, err = call("posts", "observe", tmp_path / "likes.csv", tmp_path / "shop")
-    assert (code, out.splitlines()[0]) == (0, "4 figures new, 1 of unknown variants, 1 without a number of likes"), err
+    assert (code, out.splitlines()[0]) == (
+        0,
+        "4 figures new, 1 of unknown variants (row 5 'unknown'), 1 without a number of likes (row 6 not a number)",
+    ), err
     assert "agreement: cannot be told yet, of fewer than 8 posts" in out
-    assert call("posts", "observe", tmp_path / "likes.csv", tmp_path / "shop")[1].startswith("0 figures new")
+    (tmp_path / "likes.csv").write_text(f"ID;Herzen\n{variants[0].variant};7\n")
+    code, out, err = call(
+        "posts", "observe", tmp_path / "likes.csv", tmp_path / "shop", "--column", "variant=ID", "--column", "likes=Herzen"
+    )
+    assert (code, out.splitlines()[0][:5]) == (0, "1 fig"), err

@@ -77,6 +77,17 @@ def test_a_table_without_texts_names_its_columns(tmp_path: Path) -> None:
     assert [row.cells["content"] for row in tables.read(tmp_path / "posts.csv", {"content": "words"}).rows] == ["hello"]
 
 
+def test_columns_are_known_in_other_languages_and_the_rest_is_named(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "posts.csv").write_text("Datum;Worte;Gefällt mir;Konto;Tag;Bild\n12.12.2020;Ein Kuchen;3;shop;x;1.png\n")
+    _, out, _ = call("posts", "import", tmp_path / "posts.csv", "--column", "content=Worte")
+    assert "date from 'Datum', likes from 'Gefällt mir', content from 'Worte', username from 'Konto', media from 'Bild'" in out
+    assert "  not used: 'Tag'\n" in out
+    # Called again, and for new posts, the same names are known.
+    assert "content from 'Worte'" in call("posts", "import", tmp_path / "posts.csv")[1]
+    (tmp_path / "new.csv").write_text("Worte;Datum\n<hyperlink>;\n")
+    assert "says anything that could be drawn" in call("posts", "draw", tmp_path / "new.csv", tmp_path / "posts")[2]
+
+
 def test_a_damaged_workbook_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "posts.xlsx").write_bytes(b"PK\x03\x04 not a workbook")
     with pytest.raises(DataError, match="cannot be read as a workbook"):
@@ -135,8 +146,10 @@ def test_languages_are_told(text: str, language: str) -> None:
         ("2.750", 2750, ()),
         ("1 234 567", 1234567, ()),
         ("12.0", 12, ()),
-        ("0.750", 0, ()),
-        ("3.000", None, ("likes: not a number",)),
+        ("0.750", 0, ("likes: not whole, what follows the point is left out",)),
+        ("1,5", 1, ("likes: not whole, what follows the point is left out",)),
+        ("8.2M", 8_200_000, ()),
+        ("3.000", None, ("likes: thousands or a fraction, as 3.000 may be; write 3000 or 3",)),
         ("1.2.3", None, ("likes: not a number",)),
         (3.0, 3, ()),
         ("NaN", None, ("likes: not a number",)),

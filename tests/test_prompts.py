@@ -10,13 +10,15 @@ from servers import said, serving
 from typed import Call
 
 from decal.captions import Tokenizer
-from decal.posts import brands, planning
+from decal.posts import brands, planning, words
 from decal.posts.brands import Brand
 from decal.posts.fitting import Draft, fit
 from decal.posts.plans import Frame
 from decal.posts.writers import seed_sentence, tidy, why_not
 from decal.records import Post, PromptPlan
 from decal.settings import PostsSettings
+from decal.subjects import SUBJECTS
+from decal.workflow.showing import SAMPLE_POSTS
 
 SETTINGS = PostsSettings()
 INJECTIONS = Path(__file__).parents[1] / "benchmarks" / "posts" / "injections.txt"
@@ -41,6 +43,58 @@ def post(text: str, **cells: object) -> Post:
 def test_a_post_is_drawn_as_what_it_names_or_is_about(text: str, plain: str, rich: str) -> None:
     assert planning.plan(post(text), SETTINGS, "plain", Brand()).subject == plain
     assert planning.plan(post(text), SETTINGS, "rich", Brand()).subject == rich
+
+
+def test_everything_that_prompts_are_proposed_about_is_found_by_its_name() -> None:
+    found = {name: planning.plan(post(f"Look at {name} today", emoji=("slice of pizza",)), SETTINGS, "plain", Brand()) for name in SUBJECTS}
+    assert len(found) == 101
+    assert [name for name, plan in found.items() if plan.evidence != "text"] == []
+
+
+def test_a_face_that_the_text_names_goes_before_emoji_and_topic() -> None:
+    told = post("An angry face when the offer ends, heart eyes for pizza", emoji=("doughnut", "winking face"))
+    assert planning.plan(told, SETTINGS, "plain", Brand()).subject == "an angry face"
+    assert planning.plan(post("Heart-shaped eyes for our new deal"), SETTINGS, "plain", Brand()).subject == "a smiling face with heart eyes"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "subject"),
+    [
+        ("Unser frischer Apfelkuchen ist wieder da", "de", "a birthday cake"),
+        ("Der Zug der Studenten", "de", "a bus"),
+        ("Notre nouvelle voiture rouge", "fr", "a car"),
+        ("Nuestros nuevos zapatos", "es", "socks"),
+        ("Der Hut", "en", "a slightly smiling face"),
+    ],
+)
+def test_nouns_of_three_other_languages_are_known_in_posts_of_theirs(text: str, language: str, subject: str) -> None:
+    assert planning.plan(words.Words().heard(post(text, language=language)), SETTINGS, "plain", Brand()).subject == subject
+
+
+def test_every_word_of_the_tables_means_something_to_the_rules() -> None:
+    english = {one for table in words.OF_LANGUAGE.values() for one in table.values()} - {"the", "a", "our", "new"}
+    assert len(english) > 140
+    assert [one for one in english if not words.is_known(one)] == []
+
+
+def test_posts_of_which_no_word_is_known_are_named_and_not_trained_on(tmp_path: Path, call: Call) -> None:
+    texts = [("Kniestrümpfe für euch", "0002-astonished-face.png"), ("Ein Kuchen für euch", "0020-pear.png")]
+    (tmp_path / "posts.csv").write_text("Text;Bild\n" + "".join(f"{text};{picture}\n" for text, picture in texts))
+    at = tmp_path / "posts"
+    call("posts", "import", tmp_path / "posts.csv")
+    assert "no word known     of so many posts in these languages: German 1" in call("posts", "plan", at)[1]
+    call("posts", "media", at, "--from", SAMPLE_POSTS.parent / "sample")
+    assert "1  no word of its text is known" in call("posts", "build", at)[1]
+    listed = at / "posts/words-unknown.csv"
+    assert listed.read_text().splitlines() == ["word,english,posts", "Kniestrümpfe,,1"]
+    (at / "posts/words.csv").write_text(listed.read_text().replace(",,", ",a nonsense,"))
+    code, _, err = call("posts", "plan", at)
+    assert (code, "line 2: the rules know nothing called 'a nonsense'" in err) == (3, True)
+    (at / "posts/words.csv").write_text(listed.read_text().replace(",,", ",a shirt,"))
+    call("posts", "plan", at)
+    call("posts", "build", at)
+    captions = [json.loads(line)["text"] for line in (at / "dataset/metadata.jsonl").read_text().splitlines()]
+    assert captions == ["sticker of a t-shirt", "sticker of a birthday cake"]
 
 
 def test_emoji_and_hashtags_say_what_words_do_not() -> None:

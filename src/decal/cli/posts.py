@@ -139,6 +139,10 @@ def observe(
         Path, typer.Argument(help="A table with the columns variant (or utm_content) and likes: .csv, .tsv, .jsonl, .xlsx or .parquet.")
     ],
     folder: Folder = HERE,
+    column: Annotated[
+        list[str],
+        typer.Option("--column", metavar="variant=NAME", help="What a column is called, where it has no usual name; may be repeated."),
+    ] = [],  # noqa: B006
     changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:
@@ -149,7 +153,7 @@ def observe(
     """
     from decal import workflow
 
-    show_work(folder, changes, lambda at, settings: workflow.observe_posts(at, settings, likes, STOP), json)
+    show_work(folder, changes, lambda at, settings: workflow.observe_posts(at, settings, likes, named_columns(column), STOP), json)
 
 
 @app.command()

@@ -63,6 +63,12 @@ SCRIPTS = (
 )
 OTHER_SCRIPT = re.compile("[\u0370-\u1fff\u3040-\uffef]")
 UNKNOWN = "und"
+LANGUAGES = {
+    "en": "English", "es": "Spanish", "fr": "French", "de": "German", "pt": "Portuguese", "it": "Italian", "nl": "Dutch",
+    "id": "Indonesian", "tl": "Tagalog", "tr": "Turkish", "pl": "Polish", "sv": "Swedish", "ja": "Japanese", "ko": "Korean",
+    "zh": "Chinese", "ar": "Arabic", "he": "Hebrew", "ru": "Russian", "uk": "Ukrainian", "el": "Greek", "hi": "Hindi", "ta": "Tamil",
+    "th": "Thai", "und": "not clear",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

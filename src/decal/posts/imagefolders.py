@@ -43,6 +43,8 @@ def rows(
         plan, place, picture = plans[post.number], places[post.number], found.get(post.number)
         if plan.status != "planned":
             left[plan.reason] += 1
+        elif not plan.is_understood:
+            left["no word of its text is known (posts/words-unknown.csv)"] += 1
         elif place.side != "train":
             left[f"kept out of training: {place.side}"] += 1
         elif picture is None:

@@ -1,8 +1,10 @@
 """A post -> what to draw for it, by rules: the subject it names, where and when, its mood, its goal, the colours of its brand.
 
 Only words of `scenes` and of the brand kit ever reach a prompt, never words of the post itself, so nothing that a post says can steer
-anything but the choice among them. Where a post names nothing that can be seen, its topic stands in for it, and where there is none, its
-mood. The same post always gives the same plan; what is free to choose depends on a hash of its words.
+anything but the choice among them. What its text names comes before what its emoji show, and that before its hashtags; where none of them
+names what can be seen, a small base draws a face among the emoji; then its topic stands in for it, and where there is none, its mood. Where
+there is not even a mood, nothing is known of the post, and the plan says so. The same post always gives the same plan; what is free to
+choose depends on a hash of its words.
 """
 
 import hashlib
@@ -19,13 +21,17 @@ from decal.settings import Detail, PostsSettings
 from decal.wording import with_article
 
 Goal = Literal["announce", "promo", "event", "greeting", "mood", "plain"]
-Evidence = Literal["text", "hashtag", "emoji", "topic", "mood"]
-WEIGHTS: Mapping[Evidence, float] = {"text": 3.0, "hashtag": 2.0, "emoji": 2.2, "topic": 0.0, "mood": 0.0}
+Evidence = Literal["text", "hashtag", "emoji", "topic", "mood", "nothing"]
+WEIGHTS: Mapping[Evidence, float] = {"text": 3.0, "hashtag": 2.0, "emoji": 2.2, "topic": 0.0, "mood": 0.0, "nothing": 0.0}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to draw. evidence: what of the post the subject was found in. clauses: what a prompt is made of, the most important first."""
+    """What to draw.
+
+    evidence: what of the post the subject was found in; nothing where it only stands for one. clauses: what a prompt is made of, the most
+    important first.
+    """
 
     goal: Goal
     mood: str
@@ -65,10 +71,10 @@ def plan(post: Post, settings: PostsSettings, detail: Detail, brand: Brand, usua
         rich, _, simple = topic.partition(" ~ ")
         subject, evidence, kind = (rich if detail == "rich" else simple), "topic", "topic"
     else:
-        subject, evidence, kind = _of_mood(mood, detail), "mood", "topic"
+        subject, evidence, kind = _of_mood(mood, detail), "mood" if mood else "nothing", "topic"
     if detail == "plain":
         return Plan(goal, mood, subject, "", brand.palette, evidence, (subject,))
-    is_a_scene = evidence in ("topic", "mood") and re.search(r" (in|on|beside|behind|at) ", subject) is not None
+    is_a_scene = evidence in ("topic", "mood", "nothing") and re.search(r" (in|on|beside|behind|at) ", subject) is not None
     setting = "" if is_a_scene else _commonest(everything, scenes.PLACE_OF) or usual or dice.one(scenes.USUAL_PLACES[kind])
     time, composition = _commonest(everything, scenes.TIME_OF), dice.one(scenes.COMPOSITIONS[goal])
     clauses = [f"{subject} {setting}".strip(), settings.medium, composition, time or "", scenes.LIGHT.get(mood, "soft daylight")]
@@ -119,7 +125,8 @@ def _emoji(names: Sequence[str]) -> list[_Found]:
         _Found(one.thing, one.words, WEIGHTS["emoji"], 1000 + place, "emoji", name=one.name)
         for place, name in enumerate(names)
         for one in _things(words_of(f"a {name}"), "emoji")[:1]
-        if "face" not in name.split()
+        # A face is how something is said, and not what it is about; that of a dog is a dog.
+        if one.thing.kind != "face" and "face with" not in name
     ]
 
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from decal.captions import Tokenizer, fill_slots
 from decal.events import Stop
+from decal.posts.cleaning import LANGUAGES
 from decal.posts.fitting import Draft, Fitted, fit
 from decal.posts.writers import Grammar, Writer, Written, seed_sentence
 from decal.records import Engagement, Post, PromptPlan
 
+# What is counted by language where no word of a post is known.
+NOTHING = "nothing known in "
 # In so many of a hundred captions the engagement is left out, so that a LoRA also knows what no word about it means.
 UNSAID_PERCENT = 15
 
@@ -130,10 +133,10 @@ class Planner:
         return tuple(name for name, end in parts if end > kept)
 
 
-def counts(plans: Iterable[PromptPlan], limit: int) -> Counter[str]:
-    """What is worth counting in a shard of plans. limit: of the tokenizer."""
+def counts(posts: Iterable[Post], plans: Iterable[PromptPlan], limit: int) -> Counter[str]:
+    """What is worth counting in a shard of posts and their plans. limit: of the tokenizer."""
     found: Counter[str] = Counter()
-    for plan in plans:
+    for post, plan in zip(posts, plans, strict=True):
         found[plan.status] += 1
         if plan.status == "skipped":
             continue
@@ -144,6 +147,8 @@ def counts(plans: Iterable[PromptPlan], limit: int) -> Counter[str]:
         found["over the limit"] += plan.tokens > limit
         found["seed over the limit"] += plan.seed_tokens > limit
         found.update(f"seed loses {name}" for name in plan.seed_lost)
+        if not plan.is_understood:
+            found[f"{NOTHING}{LANGUAGES.get(post.language, post.language)}"] += 1
         if plan.fallback:
             found[f"fallback {plan.fallback}"] += 1
     return found
@@ -169,6 +174,8 @@ def told(found: Mapping[str, int]) -> list[str]:
         f"    it loses the likes of {share('seed loses likes')}, the date of {share('seed loses date')}, "
         f"the account of {share('seed loses username')}, text of {share('seed loses text')}",
     ]
+    if not_known := listed(NOTHING):
+        lines.append(f"  no word known     of so many posts in these languages: {not_known}")
     if fallbacks := listed("fallback "):
         lines.append(f"  worded by the grammar, because the model's words were of no use: {fallbacks}")
     return lines

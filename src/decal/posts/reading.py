@@ -27,6 +27,8 @@ LIKES = re.compile(r"([+-]?)(\d[\d.,_'’\s]*?)\s*([KkMm]?)")
 # As in 2,750 and 1 234 567; as in 2.750, which is no fraction, because likes are whole; as in 12.0 and 1.2K and 0.123.
 GROUPED = re.compile(r"(?!0)\d{1,3}(?:[,_'’\s]\d{2,3})*[,_'’\s]\d{3}(?:\.\d+)?")
 POINTED = re.compile(r"(?!0)\d{1,3}(?:\.\d{3})+(?:,\d+)?")
+# Three thousand here and three there.
+ROUND = re.compile(r"[+-]?(?!0)\d{1,3}\.000")
 DECIMAL = re.compile(r"\d+(?:[.,]\d+)?")
 TIMES = {"": 1, "k": 1_000, "m": 1_000_000}
 # Day first, because nobody writes a month first between points.
@@ -129,21 +131,23 @@ def likes_of(value: object, notes: list[str]) -> int | None:
         notes.append("likes: missing")
         return None
     if isinstance(value, str):
-        value = _number(value.strip())
-        if value is None:
-            notes.append("likes: not a number")
+        if ROUND.fullmatch(value.strip()):
+            notes.append("likes: thousands or a fraction, as 3.000 may be; write 3000 or 3")
             return None
+        value = _number(value.strip())
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         notes.append("likes: not a number")
         return None
     if value < 0 or value > 10**12:
         notes.append("likes: negative" if value < 0 else "likes: more than there are people")
         return None
+    if value != int(value):
+        notes.append("likes: not whole, what follows the point is left out")
     return int(value)
 
 
 def _number(text: str) -> float | None:
-    """A number as people write it; None where it is none, or might be two (3.000 is three thousand here and three there)."""
+    """A number as people write it; None where it is none."""
     match = LIKES.fullmatch(text)
     if match is None:
         return None
@@ -151,12 +155,12 @@ def _number(text: str) -> float | None:
     if GROUPED.fullmatch(digits):
         digits = re.sub(r"[,_'’\s]", "", digits)
     elif POINTED.fullmatch(digits) and not unit:
-        if set(digits.partition(".")[2]) <= set("0"):
-            return None
         digits = digits.replace(".", "").replace(",", ".")
     elif not DECIMAL.fullmatch(digits):
         return None
-    return float(sign + digits.replace(",", ".")) * TIMES[unit.lower()]
+    number = float(sign + digits.replace(",", ".")) * TIMES[unit.lower()]
+    # 8.2 million is no 8,199,999.
+    return round(number) if unit and math.isfinite(number) else number
 
 
 def _date(value: object, now: datetime, notes: list[str]) -> str | None:

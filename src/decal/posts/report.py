@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from decal.posts.cleaning import LANGUAGES
 from decal.posts.sides import MIN_ACCOUNTS, MIN_POSTS
 from decal.records import Post, PostPlace
 from decal.wording import counted, printable
@@ -16,12 +17,6 @@ TOLD = 8
 # So many rows are named for each thing that is odd.
 NAMED = 3
 KEPT_OUT = {"unseen account": "of whole accounts", "unseen time": "of the latest days", "apart": "that nearly repeat one of these"}
-LANGUAGES = {
-    "en": "English", "es": "Spanish", "fr": "French", "de": "German", "pt": "Portuguese", "it": "Italian", "nl": "Dutch",
-    "id": "Indonesian", "tl": "Tagalog", "tr": "Turkish", "pl": "Polish", "sv": "Swedish", "ja": "Japanese", "ko": "Korean",
-    "zh": "Chinese", "ar": "Arabic", "he": "Hebrew", "ru": "Russian", "uk": "Ukrainian", "el": "Greek", "hi": "Hindi", "ta": "Tamil",
-    "th": "Thai", "und": "not clear",
-}  # fmt: skip
 
 
 @dataclass
@@ -78,7 +73,7 @@ class Report:
         """What a person wants to know, in a few lines."""
         lines = [
             f"{counted(self.rows, 'row')} read: {self.statuses['kept']:,} kept, {self.statuses['empty']:,} that say nothing, "
-            f"{self.statuses['faulty']:,} faulty; {counted(len(self.accounts), 'account')}"
+            f"{self.statuses['faulty']:,} faulty; {self._accounts_told()}"
         ]
         lines += [f"  {count:>9,}  {printable(note)} ({self._named(note)})" for note, count in self.notes.most_common(TOLD)]
         if len(self.notes) > TOLD:
@@ -101,6 +96,11 @@ class Report:
                 "             mend posts/companies-doubtful.csv, save it as posts/companies.csv, and import again"
             )
         return lines
+
+    def _accounts_told(self) -> str:
+        """How many accounts there are, and how many rows name none."""
+        told = counted(len(self.accounts) - ("" in self.accounts), "account")
+        return told + (f", {self.accounts['']:,} of the rows name none" if self.accounts[""] else "")
 
     def _named(self, note: str) -> str:
         """The first rows with a note."""

@@ -77,13 +77,15 @@ a broccoli: broccoli, vegetable, veggie
 a mushroom: mushroom
 a chili pepper: chili, chilli, jalapeno
 a pot of honey: honey
+a dumpling: dumpling
+a marshmallow: marshmallow
 """,
     "animal": """
-a cat face: cat, kitten, kitty
-a dog face: dog, puppy, pup, pooch
+a cat ~ a cat face: cat, kitten, kitty
+a dog ~ a dog face: dog, puppy, pup, pooch
 a rabbit: rabbit, bunny
 a hamster: hamster
-a mouse face: mice
+a mouse ~ a mouse face: mice, mouse
 a fox: fox
 a bear: bear, grizzly
 a panda: panda
@@ -93,10 +95,10 @@ a lion: lion
 an elephant: elephant
 a giraffe: giraffe
 a zebra: zebra
-a monkey face: monkey, gorilla, chimpanzee
+a monkey ~ a monkey face: monkey, gorilla, chimpanzee
 a horse: horse, pony, stallion
 a cow: cow, calf, cattle
-a pig face: pig, piglet
+a pig ~ a pig face: pig, piglet
 a sheep: sheep, lamb
 a chicken: hen, rooster
 a chick: chick
@@ -125,6 +127,10 @@ a bee: bee, bumblebee
 a ladybug: ladybug, ladybird
 a spider: spider
 a hedgehog: hedgehog
+a raccoon: raccoon
+a sloth: sloth
+an otter: otter
+a corgi: corgi
 a dragon: dragon
 a t-rex: dinosaur, t-rex
 a unicorn: unicorn
@@ -141,6 +147,8 @@ a palm tree: palm tree, tropics
 an evergreen tree: pine, evergreen, forest, woods
 a christmas tree: christmas tree, christmas, xmas
 a tree: tree, oak
+a bonsai tree: bonsai
+an acorn: acorn
 a fallen leaf: autumn leaf, autumn, fall foliage
 a maple leaf: maple
 a four leaf clover: clover, st patrick
@@ -169,8 +177,13 @@ a game controller: video game, gaming, console, gamer, playstation, xbox
 a robot: robot, robotics, ai assistant, chatbot
 a light bulb: light bulb, led, idea
 an alarm clock: alarm clock
+a radio: radio
+a skateboard: skateboard
+a lighthouse: lighthouse
+a hot air balloon: hot air balloon
+a paper plane: paper plane
 a wristwatch ~ an alarm clock: wristwatch, smartwatch, timepiece
-a key: key ring, house key
+a key: key, key ring, house key
 a lock: padlock, cybersecurity, password
 a gift box: gift, present box, wrapped present, giveaway, gift card, raffle
 a balloon: balloon
@@ -216,9 +229,32 @@ a toothbrush ~ a tooth: toothbrush, toothpaste, dentist
 a sofa ~ a house: sofa, couch, furniture
 a bar of soap ~ a drop of water: soap, shampoo
 a red heart ~ a heart: heart
+a broken heart: broken heart
+a green heart: green heart
+a purple heart: purple heart
 a crystal ball: crystal ball, horoscope
 a ghost: ghost
 a skull: skull
+""",
+    "face": """
+an angry face: angry face, grumpy face, furious face
+a crying face: crying face, sad face, face with a tear
+a smiling face with heart eyes: heart eyes, heart-eyes, heart-shaped eyes, face in love
+a star struck face: star struck face, star-struck face, star eyes, starry eyes
+a face with tears of joy: tears of joy, laughing face
+a smiling face with smiling eyes: happy face, smiling eyes, blushing face
+a slightly smiling face: smiling face, smiley
+a grinning face: grinning face, big grin
+a winking face: winking face
+a thinking face: thinking face
+a sleeping face: sleeping face, sleepy face
+an astonished face: astonished face, surprised face, shocked face
+a face with its tongue out: tongue out
+a partying face: partying face, party face
+a smiling face with sunglasses: cool face
+a pleading face: pleading face, puppy eyes
+a worried face: worried face
+a neutral face: neutral face
 """,
     "sky": """
 a rainbow: rainbow
@@ -235,11 +271,12 @@ a volcano: volcano
 a mountain with snow: mountain, alps, ski, skiing
 a wave: wave, surf, surfing, ocean
 the earth: earth, planet
+a ringed planet: ringed planet, saturn
 """,
 }
 LOOSE = frozenset(
     "bear sub wrap duck fish cow bee star ale pint pie tart band key bell ring sheep swan crab hat dress train coach ski wave rose corn "
-    "chick shark fox book letter candy heart seal tea sun cloud storm crown house present drum tree hammer bus earth planet".split()
+    "chick shark fox book letter candy heart seal tea sun cloud storm crown house present drum tree hammer bus earth planet mouse".split()
 )
 BEFORE_A_THING = frozenset(
     "a an the our your my his her their this that these those some every each two three four five new fresh free best favourite favorite "
@@ -306,6 +343,7 @@ USUAL_PLACES: Mapping[str, tuple[str, ...]] = {
     "vehicle": ("on an open road at golden hour", "before a wide sky", "in a clean studio"),
     "thing": ("on a plain pedestal", "on a tidy wooden desk", "before a plain pastel wall"),
     "sky": ("over a wide quiet landscape", "in a clear sky"),
+    "face": ("before a plain pastel wall", "in soft daylight"),
     "topic": ("before a plain pastel wall", "in soft daylight"),
 }
 GOALS: Mapping[str, str] = {

@@ -9,7 +9,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -19,15 +19,19 @@ from decal.sources import parquets, shards_of
 from decal.wording import printable
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".xlsx", ".parquet")
-# What each column may be called, the reference schema's name first.
+# What each column may be called, the reference schema's name first; then in German, French and Spanish.
+_NAMES = """
+id: id, post_id, tweet_id, status_id, beitrags-id, post-id
+date: date, created_at, timestamp, datetime, published, time, datum, zeitpunkt, veröffentlicht, erstellt, fecha, publié le
+likes: likes, like_count, likes_count, favorite_count, favourites, favorites, gefällt mir, gefällt-mir-angaben, j'aime, me gusta
+content: content, text, tweet, post, message, body, caption, beitrag, inhalt, nachricht, texte, contenu, texto, contenido, mensaje
+username: username, user, account, author, handle, screen_name, konto, benutzername, nutzername, profil, compte, cuenta, usuario, perfil
+media: media, media_urls, media_url, images, image, photos, photo, bild, bilder, medien, foto, fotos, médias, imagen, imágenes
+company: inferred company, inferred_company, company, brand, marke, firma, unternehmen, marque, entreprise, marca, empresa
+"""
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "id": ("id", "post_id", "tweet_id", "status_id"),
-    "date": ("date", "created_at", "timestamp", "datetime", "published", "time"),
-    "likes": ("likes", "like_count", "likes_count", "favorite_count", "favourites", "favorites"),
-    "content": ("content", "text", "tweet", "post", "message", "body", "caption"),
-    "username": ("username", "user", "account", "author", "handle", "screen_name"),
-    "media": ("media", "media_urls", "media_url", "images", "image", "photos", "photo"),
-    "company": ("inferred company", "inferred_company", "company", "brand"),
+    column: tuple(name.strip() for name in names.split(","))
+    for column, _, names in (line.partition(":") for line in _NAMES.strip().splitlines())
 }
 MAX_LINE_BYTES = 64 * 2**20
 # How far a row of a CSV file may reach over lines; half of it after each row that turned out to have no end, so that damage stays cheap.
@@ -60,23 +64,30 @@ class Raw:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that is ready to be read. columns: the name in the table of each of the schema that it has."""
+    """A table that is ready to be read.
+
+    columns: the name in the table of each of the schema that it has. unused: what else the table has.
+    """
 
     kind: str
     columns: Mapping[str, str]
     rows: Iterator[Raw]
+    unused: tuple[str, ...] = ()
 
 
-def read(path: Path, named: Mapping[str, str], schema: Schema = POSTS) -> Table:
+def read(path: Path, named: Mapping[str, str], schema: Schema = POSTS, *, earlier: Mapping[str, str] | None = None) -> Table:
     """The rows of a table.
 
-    named: columns that are called otherwise, `{"content": "tweet_text"}`. Raises DataError where there is no table or a column is missing
-    that must be there; so do the rows where a file turns out to be damaged as a whole.
+    named: columns that are called otherwise, `{"content": "tweet_text"}`. earlier: what they were called in a table before this one, which
+    goes before the usual names where it is there. Raises DataError where there is no table or a column is missing that must be there; so do
+    the rows where a file turns out to be damaged as a whole.
     """
     unknown = [name for name in named if name not in schema.columns]
     if unknown:
+        first = next(iter(schema.needs))
         raise DataError(
-            f"{unknown[0]} is no column of posts.\nThere are: {', '.join(schema.columns)}; write for instance content=tweet_text."
+            f"--column {unknown[0]}=... names no column that is read.\n"
+            f"There are: {', '.join(schema.columns)}; write for instance  --column {first}=NAME"
         )
     if not path.is_file():
         raise DataError(f"{path} is not a file.\nName a table: {', '.join(ENDINGS)}.")
@@ -91,32 +102,43 @@ def read(path: Path, named: Mapping[str, str], schema: Schema = POSTS) -> Table:
     }
     if kind not in readers:
         raise DataError(f"{path} is no table that Decal reads.\nSave it as one of {', '.join(ENDINGS)}.")
-    return readers[kind](path, lambda there: _columns(path, there, named, schema))
+    names: list[str] = []
+
+    def find(there: Iterable[str]) -> dict[str, str]:
+        names.extend(there)
+        return _columns(path, names, named, schema, earlier or {})
+
+    table = readers[kind](path, find)
+    return replace(table, unused=tuple(name for name in names if name.strip() and name not in table.columns.values()))
 
 
 Find = Callable[[Iterable[str]], dict[str, str]]
 """The columns of a table -> its own name of each of the schema."""
 
 
-def _columns(path: Path, there: Iterable[str], named: Mapping[str, str], schema: Schema) -> dict[str, str]:
+def _columns(path: Path, there: Iterable[str], named: Mapping[str, str], schema: Schema, earlier: Mapping[str, str]) -> dict[str, str]:
     """The table's own name of each column. Raises DataError where one that must be there has none, or a name is not there."""
-    by_name = {" ".join(name.split()).casefold(): name for name in there}
+    by_name = {_plain(name): name for name in there}
     found: dict[str, str] = {}
     for column, names in schema.columns.items():
-        wanted = [named[column]] if column in named else names
-        name = next((by_name[name.casefold()] for name in wanted if name.casefold() in by_name), None)
+        wanted = [named[column]] if column in named else [earlier.get(column, ""), *names]
+        name = next((by_name[_plain(name)] for name in wanted if name and _plain(name) in by_name), None)
         if name is None and column in named:
             raise DataError(f"{path} has no column {named[column]!r}.\nIts columns are: {_listed(by_name.values())}.")
         if name is not None:
             found[column] = name
     for column, what in schema.needs.items():
         if column not in found:
-            remedy = f"Name it with  --column {column}=NAME" if schema is POSTS else f"Give it the name {column}."
             raise DataError(
-                f"{path} has no column of {what} ({', '.join(schema.columns[column])}).\n"
-                f"Its columns are: {_listed(by_name.values())}. {remedy}"
+                f"{path} has no column of {what} ({', '.join(schema.columns[column][:7])}, ...).\n"
+                f"Its columns are: {_listed(by_name.values())}. Name it with  --column {column}=NAME"
             )
     return found
+
+
+def _plain(name: str) -> str:
+    """The name of a column as it is compared."""
+    return " ".join(name.split()).casefold().replace("’", "'")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ from decal.posts.brands import of as brand_of
 from decal.posts.exemplars import Exemplars
 from decal.posts.fitting import Draft
 from decal.posts.planning import Plan
+from decal.posts.words import Words
 from decal.records import Post
 from decal.settings import Detail, PostsSettings
 
@@ -75,12 +76,13 @@ class Grammar:
     detail: Detail
     brands: Mapping[str, Brand]
     exemplars: Exemplars = field(default_factory=lambda: NO_EXEMPLARS)
+    words: Words = field(default_factory=Words)
 
     def write(self, posts: Sequence[Post], stop: Stop) -> Iterator[Written]:
         """A draft by rules for each post."""
         for post in posts:
             usual = exemplars.setting(self.exemplars.of(post))
-            plan = planning.plan(post, self.settings, self.detail, self.brand(post), usual)
+            plan = planning.plan(self.words.heard(post), self.settings, self.detail, self.brand(post), usual)
             yield Written(plan, Draft(plan.clauses, self.conditions(post)), "grammar")
 
     def brand(self, post: Post) -> Brand:

@@ -47,14 +47,15 @@ class Post(Line):
 class PostTable(Line):
     """The table that posts come from; `posts/import.json`.
 
-    where: as it was named. columns: its own name of each column that was understood. begun: when the first import began, ISO 8601; later
-    dates are in the future. rows: None until all were read.
+    where: as it was named. columns: its own name of each column that was understood; unused: the others. begun: when the first import
+    began, ISO 8601; later dates are in the future. rows: None until all were read.
     """
 
     where: str
     kind: str
     sha256: str
     columns: dict[str, str]
+    unused: tuple[str, ...] = ()
     begun: str
     rows: int | None = None
 
@@ -114,6 +115,11 @@ class PromptPlan(Line):
     fallback: str = ""
     seed_tokens: int = 0
     seed_lost: tuple[str, ...] = ()
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether it says anything of the post; the rules put a stand-in where they know no word of it."""
+        return self.evidence != "nothing" or self.writer != "grammar"
 
 
 class PostPicture(Line):

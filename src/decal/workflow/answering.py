@@ -19,7 +19,7 @@ from decal.settings import Resolved, Settings, resolve
 from decal.wording import counted, printable
 from decal.workflow import ranking
 from decal.workflow.choice import Choice, chosen, trained
-from decal.workflow.planning import exemplars_of, planner_of
+from decal.workflow.planning import exemplars_of, planner_of, table_of
 from decal.workflow.ranking import Drawn, Judged
 
 # New posts are looked at one by one, so these are already more than anybody chooses from.
@@ -30,6 +30,7 @@ SEEDS_A_POST = 1000
 ANCHOR_SEED = 900_000_000
 ANCHORS = 2
 SHOWN_CHARACTERS = 220
+NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ def draw_posts(at: Project, settings: Settings, choice: Choice, wish: PostWish, 
         raise DataError(f"No row of {wish.table} says anything that could be drawn.\nName a table of posts with texts.")
     skipped = f", {counted(len(posts) - len(planned), 'row')} left out that say nothing" if len(planned) < len(posts) else ""
     yield Told(f"{counted(len(planned), 'new post')}{skipped}; {counted(wish.count, 'candidate')} of each with {lora.told}")
+    if not_understood := [post.number for post, plan in planned if not plan.is_understood]:
+        yield Told(
+            f"  of {counted(len(not_understood), 'post')} no word is known (row {', '.join(map(str, not_understood[:NAMED]))}"
+            f"{', ...' * (len(not_understood) > NAMED)}), so any picture would do: write the English of their words into\n  "
+            f'{at.posts / "words.csv"} (word,english), or let a language model word the prompts (posts.writer = "llm")'
+        )
     wanted = [
         (post, plan, number, cell_of(plan, wish.seed + SEEDS_A_POST * place + number, lora.step, resolved))
         for place, (post, plan) in enumerate(planned)
@@ -110,8 +117,10 @@ def draw_posts(at: Project, settings: Settings, choice: Choice, wish: PostWish, 
 
 def _read(at: Project, wish: PostWish) -> list[Post]:
     known = reading.Known(reading.read_companies(at.posts / "companies.csv"), datetime.now(UTC))
+    # A team's tables have the same columns week after week.
+    before = table_of(at)
     posts = []
-    for raw in tables.read(wish.table, wish.columns).rows:
+    for raw in tables.read(wish.table, wish.columns, earlier=before.columns if before is not None else None).rows:
         posts.append(reading.read(raw, known))
         if len(posts) > MAX_POSTS:
             raise DataError(f"{wish.table} has more than {MAX_POSTS} posts to draw.\nTake a part of it.")
@@ -240,5 +249,6 @@ def _order_told(own: Sequence[PostVariant]) -> str:
 
 
 def _plan_told(plan: PromptPlan) -> str:
-    parts = [plan.goal, plan.mood, f"subject from {plan.evidence}", f"by {plan.writer}", counted(plan.tokens, "token")]
+    found = f"subject from {plan.evidence}" if plan.is_understood else "no word of it is known"
+    parts = [plan.goal, plan.mood, found, f"by {plan.writer}", counted(plan.tokens, "token")]
     return f"{printable(plan.caption)}  ({', '.join(part for part in parts if part)})"

@@ -149,7 +149,7 @@ def _kept_out(at: Project, settings: Settings) -> Iterator[str]:
         places = Stage(at.posts / "places", "").read(shard.shard, PostPlace)
         sides = {place.number: place.side for place in places}
         for plan in planned.read(shard.shard, PromptPlan):
-            if plan.status == "planned" and sides[plan.number].startswith("unseen"):
+            if plan.status == "planned" and plan.is_understood and sides[plan.number].startswith("unseen"):
                 yield plan.caption
 
 

@@ -1,6 +1,6 @@
 """What people made of published variants: their likes into the project, against what was expected, and into what ranks the next ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from decal import project
@@ -9,14 +9,18 @@ from decal.events import Event, Stop, Told
 from decal.posts import observed, reading, tables
 from decal.project import Project
 from decal.settings import Settings
-from decal.wording import counted
+from decal.wording import counted, printable
 from decal.workflow.learning import engagement_of, learn_posts
 from decal.workflow.published import likes_of, variants_of
 
+# So many rows are named for each thing that is wrong.
+NAMED = 5
 
-def observe_posts(at: Project, settings: Settings, table: Path, stop: Stop) -> Iterator[Event]:
+
+def observe_posts(at: Project, settings: Settings, table: Path, columns: Mapping[str, str], stop: Stop) -> Iterator[Event]:
     """Take in a table with the columns variant and likes; a later figure of a variant takes the place of an earlier one.
 
+    columns: those that are called otherwise.
     Where an audience was learnt, it is learnt anew with them. Raises DataError that names the column that is missing, or where no line
     has a variant of this project and its likes.
     """
@@ -25,14 +29,16 @@ def observe_posts(at: Project, settings: Settings, table: Path, stop: Stop) -> I
     if not names:
         raise DataError(f"{at.folder} has no variants yet.\nDraw some with  decal posts draw NEW_POSTS {at.folder}")
     likes: dict[str, int] = {}
-    unknown = faulty = 0
-    for raw in tables.read(table, {}, tables.VARIANTS).rows:
+    unknown: list[str] = []
+    faulty: list[str] = []
+    for raw in tables.read(table, columns, tables.VARIANTS).rows:
         name = reading.name_of(raw.cells.get("variant")).removeprefix("decal-")
-        count = reading.likes_of(raw.cells.get("likes"), [])
+        notes: list[str] = []
+        count = reading.likes_of(raw.cells.get("likes"), notes)
         if name not in names:
-            unknown += 1
+            unknown.append(f"row {raw.number} {raw.fault or repr(printable(name)[:40])}")
         elif count is None:
-            faulty += 1
+            faulty.append(f"row {raw.number} {notes[0].partition(': ')[2]}")
         else:
             likes[name] = count
     before = likes_of(at)
@@ -48,7 +54,10 @@ def observe_posts(at: Project, settings: Settings, table: Path, stop: Stop) -> I
             project.write_lines(at.posts / "observed.jsonl", found)
     was = {one.variant: one.likes for one in before}
     new = sum(was.get(name) != count for name, count in likes.items())
-    yield Told(f"{counted(new, 'figure')} new, {unknown} of unknown variants, {faulty} without a number of likes")
+    yield Told(
+        f"{counted(new, 'figure')} new, {len(unknown)} of unknown variants{_some(unknown)}, "
+        f"{len(faulty)} without a number of likes{_some(faulty)}"
+    )
     yield from (Told(line) for line in observed.score(variants, found).lines())
     if engagement_of(at) is None:
         yield Told("nothing was learnt of the audience yet; decal posts learn  learns from these too")
@@ -58,3 +67,8 @@ def observe_posts(at: Project, settings: Settings, table: Path, stop: Stop) -> I
     learnt = engagement_of(at)
     if learnt is not None and learnt.is_told:
         yield Told("from the next  decal posts draw  and  report  on, candidates are ordered and judged by it")
+
+
+def _some(rows: Sequence[str]) -> str:
+    """The first of the rows, to be looked at; "" where there are none."""
+    return f" ({'; '.join(rows[:NAMED])}{'; ...' * (len(rows) > NAMED)})" if rows else ""

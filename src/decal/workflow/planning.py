@@ -8,19 +8,21 @@ from decal.captions import Tokenizer
 from decal.errors import DataError
 from decal.events import Event, Progress, Stop, Told, stop_if
 from decal.language import Client
-from decal.posts import brands, plans
+from decal.posts import brands, plans, words
 from decal.posts.buckets import drawn_bucket
 from decal.posts.exemplars import Exemplars
 from decal.posts.shards import Stage
 from decal.posts.writers import NO_EXEMPLARS, Grammar, Model, Seed, Writer
 from decal.project import Project
-from decal.records import Post, PostPlace, PromptPlan, Shard
+from decal.records import Post, PostPlace, PostTable, PromptPlan, Shard
 from decal.settings import Settings, resolve, resolve_describe
 from decal.wording import counted, printable
 
 # Raised whenever a plan would come out otherwise than before.
-PLANNING = 2
+PLANNING = 3
 SHOWN = 5
+# Shards that are looked through for words that the rules do not know; more of them would name the same.
+LISTED_SHARDS = 20
 
 
 def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
@@ -43,7 +45,7 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
         if settings.posts.buckets == "shuffled":
             engagement = {number: drawn_bucket(settings.posts.seed, number) for number in engagement}
         made = list(planner.plan(posts, engagement, stop))
-        yield stage.write(one.shard, _input(at, one), made, plans.counts(made, limit))
+        yield stage.write(one.shard, _input(at, one), made, plans.counts(posts, made, limit))
 
     found: Counter[str] = Counter()
     for done, shard in enumerate(shared(stage, imported, lambda one: _input(at, one), make, stop), start=1):
@@ -52,6 +54,13 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
             yield shard
         yield Progress("planning", done, len(imported))
     yield Told("\n".join(plans.told(found)))
+    if not_understood := sum(count for name, count in found.items() if name.startswith(plans.NOTHING)):
+        _list_unknown(at, stage, imported)
+        yield Told(
+            f"  a stand-in is planned for {counted(not_understood, 'post')}, and build leaves them out: write English beside\n"
+            f"  the words in {at.posts / 'words-unknown.csv'}, save it as words.csv there, and plan again;\n"
+            '  or let a language model word the prompts (posts.writer = "llm")'
+        )
     left = len(imported) - sum(stage.whole(one.shard, _input(at, one)) is not None for one in imported)
     if left:
         yield Told(
@@ -70,7 +79,7 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
 def planner_of(at: Project, settings: Settings, did_well: Exemplars = NO_EXEMPLARS) -> plans.Planner:
     """What makes plans with these settings and the brand kit of the project. did_well: what did well before, for new posts."""
     describing, resolved = resolve_describe(settings), resolve(settings, 1)
-    grammar = Grammar(settings.posts, describing.detail, brands.read(at.posts / "brands.csv"), did_well)
+    grammar = Grammar(settings.posts, describing.detail, brands.read(at.posts / "brands.csv"), did_well, words.read(at.posts / "words.csv"))
     writer: Writer = grammar
     if settings.posts.writer == "seed":
         writer = Seed(grammar)
@@ -89,14 +98,12 @@ def planner_of(at: Project, settings: Settings, did_well: Exemplars = NO_EXEMPLA
 
 def plans_of(at: Project, settings: Settings) -> Stage:
     """The stage of the plans, as they come out with these settings."""
-    kit = at.posts / "brands.csv"
+    kits = [project.sha256(kit) if kit.is_file() else None for kit in (at.posts / "brands.csv", at.posts / "words.csv")]
     model = settings.language.model_dump(mode="json") if settings.posts.writer == "llm" else None
     posts = settings.posts.model_dump(mode="json", exclude={"aim", "crop", "target_high", "target_fit"})
     told = (settings.caption.keyword, settings.caption.template, resolve_describe(settings).model_dump(mode="json"), settings.base.model)
     guidance = resolve(settings, 1).compare.guidance > 1
-    return Stage(
-        at.posts / "plans", project.fingerprint(PLANNING, posts, told, guidance, model, project.sha256(kit) if kit.is_file() else None)
-    )
+    return Stage(at.posts / "plans", project.fingerprint(PLANNING, posts, told, guidance, model, *kits))
 
 
 def exemplars_of(at: Project, settings: Settings, posts: Iterable[Post]) -> Exemplars:
@@ -111,6 +118,12 @@ def exemplars_of(at: Project, settings: Settings, posts: Iterable[Post]) -> Exem
             places = Stage(at.posts / "places", "").read(one.shard, PostPlace)
             found.add(rows, places, planned.read(one.shard, PromptPlan))
     return found
+
+
+def table_of(at: Project) -> PostTable | None:
+    """What is known of the table that the posts come from; None where nothing was imported."""
+    path = at.posts / "import.json"
+    return PostTable.model_validate(project.read_json(path)) if path.is_file() else None
 
 
 def rows_of(at: Project) -> list[Shard]:
@@ -155,6 +168,16 @@ def shared(
 def _input(at: Project, one: Shard) -> str:
     place = Shard.model_validate_json((at.posts / "places" / f"{one.shard:05d}.json").read_bytes())
     return project.fingerprint(one.sha256, place.sha256)
+
+
+def _list_unknown(at: Project, stage: Stage, imported: Sequence[Shard]) -> None:
+    """Write the commonest words of posts of which no word is known, to be given their English."""
+    found: Counter[str] = Counter()
+    for one in imported[:LISTED_SHARDS]:
+        if stage.whole(one.shard, _input(at, one)) is not None:
+            numbers = {plan.number for plan in stage.read(one.shard, PromptPlan) if not plan.is_understood}
+            found.update(words.unknown(post for post in Stage(at.posts / "rows", "").read(one.shard, Post) if post.number in numbers))
+    project.write_text(at.posts / "words-unknown.csv", words.unknown_csv(found))
 
 
 def _examples(at: Project, stage: Stage, one: Shard) -> Iterator[str]:

@@ -19,14 +19,18 @@ from decal.presets import as_folder, base_preset
 from decal.project import Project
 from decal.records import Post, PostTable, Shard
 from decal.settings import Settings, parse, to_toml
-from decal.wording import counted
+from decal.wording import counted, printable
+from decal.workflow.planning import table_of
 
 logger = logging.getLogger(__name__)
 
 # Raised whenever a row would be read otherwise than before.
-READING = 2
+READING = 3
 # Raised whenever a post would be placed otherwise than before.
 PLACING = 2
+# Nothing is lost without them: rows count as ids, and a company is a finer kind of account.
+NOT_MISSED = ("id", "company")
+NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,7 @@ def import_posts(at: Project, settings: Settings, order: PostOrder, stop: Stop) 
         companies = reading.read_companies(at.posts / "companies.csv")
         known = reading.Known(companies, datetime.fromisoformat(about.begun))
         stage = Stage(at.posts / "rows", project.fingerprint(READING, ROWS, about.columns, about.begun, companies))
-        yield Told(
-            f"{order.table}: a table of kind {about.kind}; " + ", ".join(f"{name} from {own!r}" for name, own in about.columns.items())
-        )
+        yield Told("\n".join(_columns_told(about)))
         sides, report = Sides(settings.posts.seed), Report()
         shards: list[Shard] = []
         for shard, posts in _imported(stage, about, order, known):
@@ -111,7 +113,7 @@ def _imported(stage: Stage, about: PostTable, order: PostOrder, known: reading.K
         if all(shard is not None for shard in there):
             yield from ((shard, stage.read(shard.shard, Post)) for shard in there if shard is not None)
             return
-    table = tables.read(order.table, order.columns)
+    table = tables.read(order.table, about.columns)
     batch: list[tables.Raw] = []
     for raw in table.rows:
         batch.append(raw)
@@ -137,9 +139,9 @@ def _table(at: Project, order: PostOrder) -> PostTable:
     """What is known of the table, from an earlier import where it is the same one. Raises ProjectError where it is another."""
     sha256 = _sha256(order.table)
     path = at.posts / "import.json"
-    opened = tables.read(order.table, order.columns)
+    before = table_of(at)
+    opened = tables.read(order.table, order.columns, earlier=before.columns if before is not None else None)
     opened.rows.close()  # type: ignore[attr-defined]
-    before = PostTable.model_validate(project.read_json(path)) if path.exists() else None
     if before is not None and before.sha256 != sha256:
         raise ProjectError(
             f"{at.folder} holds the posts of {before.where}, which is another table or has changed since.\n"
@@ -152,10 +154,25 @@ def _table(at: Project, order: PostOrder) -> PostTable:
         kind=opened.kind,
         sha256=sha256,
         columns=dict(opened.columns),
+        unused=opened.unused,
         begun=datetime.now(UTC).isoformat(timespec="seconds") if before is None else before.begun,
     )
     project.write_text(path, project.to_json(about) + "\n")
     return about
+
+
+def _columns_told(about: PostTable) -> list[str]:
+    """Which column of the table is what, and which are not used."""
+    lines = [f"{about.where}: a table of kind {about.kind}; " + ", ".join(f"{name} from {own!r}" for name, own in about.columns.items())]
+    lacks = [name for name in tables.COLUMNS if name not in about.columns and name not in NOT_MISSED]
+    if lacks:
+        lines.append(f"  no column for {', '.join(lacks)}")
+    if about.unused:
+        told = ", ".join(repr(printable(name)[:40]) for name in about.unused[:NAMED])
+        more = f" and {len(about.unused) - NAMED} more" if len(about.unused) > NAMED else ""
+        example = f"; where one of them is what is missing, say  --column {lacks[0]}=NAME" if lacks else ""
+        lines.append(f"  not used: {told}{more}{example}")
+    return lines
 
 
 def _sha256(path: Path) -> str:
