@@ -52,7 +52,7 @@ def test_only_new_rows_change_and_the_table_of_the_model_stays_bit_for_bit(taugh
     base, task, made = taught
     fresh = load(str(tiny), device=torch.device("cpu"), dtype=torch.float32)
     own, its = (dict(one.parts["text_encoder"].named_parameters()) for one in (base, fresh))
-    begun = lora.new_words(fresh, task.settings.train, "zorb").rows["text_encoder"]
+    begun = lora.new_words(fresh, task.settings.train, "zorb").rows["zorb"]["text_encoder"]
     saved = load_file(task.run.folder / Path(made.file).with_name(embeddings.FILE))
     assert set(own) == set(its)
     assert all(torch.equal(own[name], its[name]) for name in own)
@@ -155,7 +155,7 @@ def test_the_check_knows_what_keeps_a_keyword_from_being_learnt(shapes: Path) ->
 
 def test_embeddings_begin_as_the_word_that_is_named(tiny: Path) -> None:
     base = load(str(tiny), device=torch.device("cpu"), dtype=torch.float32)
-    rows = lora.new_words(base, settings_of(tiny, pivotal_from="cat").train, "zorb").rows["text_encoder"]
+    rows = lora.new_words(base, settings_of(tiny, pivotal_from="cat").train, "zorb").rows["zorb"]["text_encoder"]
     cat = base.embeddings("cat")["text_encoder"]
     assert torch.equal(rows.detach(), torch.cat([cat, cat]))
 

@@ -7,12 +7,11 @@ LoRA is a change of it. Source of the fields: the hub's model card metadata (hug
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
-from decal import embeddings
 from decal.wording import counted, printable
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -59,6 +58,7 @@ class Card:
     base: as people call it; base_id: on the hub, None where it is not there. licence: of the base. family: stable-diffusion or
     stable-diffusion-xl. verdict: why this checkpoint is the one, "" where nothing was compared. others: further files with what reads them.
     data_licences: as the sources state them. caution: what else is to be said of the base.
+    words: names of the files of embeddings beside the weights, by word.
     """
 
     title: str
@@ -80,6 +80,7 @@ class Card:
     others: Mapping[str, str]
     data_licences: tuple[str, ...]
     caution: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 def text(card: Card, repo: str) -> str:
@@ -212,16 +213,12 @@ def _code(card: Card, repo: str) -> str:
     lines = [
         *(["from importlib.resources import files", ""] if base.startswith("files") else []),
         f"from diffusers import AutoPipelineForText2Image, {scheduler}",
-        *(
-            ["from huggingface_hub import hf_hub_download", "from safetensors.torch import load_file"]
-            if embeddings.FILE in card.others
-            else []
-        ),
+        *(["from huggingface_hub import hf_hub_download", "from safetensors.torch import load_file"] if card.words else []),
         "",
         f"pipeline = AutoPipelineForText2Image.from_pretrained({base})",
         f"pipeline.scheduler = {scheduler}.from_config(pipeline.scheduler.config)",
         f'pipeline.load_lora_weights({json.dumps(repo)}, weight_name="{WEIGHTS}", adapter_name="style")',
-        *(_words(card, repo) if embeddings.FILE in card.others else []),
+        *(line for word, file in card.words.items() for line in _own(word, file, repo)),
         *([f'pipeline.set_adapters(["style"], [{card.strength:g}])'] if card.strength != 1 else []),
         f"prompt = {json.dumps(prompt, ensure_ascii=False)}",
         f"pipeline(prompt, guidance_scale={card.guidance:g}, num_inference_steps={card.sampling_steps}).images[0]",
@@ -229,13 +226,13 @@ def _code(card: Card, repo: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _words(card: Card, repo: str) -> list[str]:
-    """Lines that load the embeddings of the keyword; SDXL has one for each text encoder."""
+def _own(word: str, file: str, repo: str) -> list[str]:
+    """Lines that load the embeddings of a word; SDXL has one for each text encoder."""
     return [
-        f"for name, rows in load_file(hf_hub_download({json.dumps(repo)}, {json.dumps(embeddings.FILE)})).items():",
+        f"for name, rows in load_file(hf_hub_download({json.dumps(repo)}, {json.dumps(file)})).items():",
         '    part = "_2" if name == "clip_g" else ""',
         '    place = {one: getattr(pipeline, one + part) for one in ("tokenizer", "text_encoder")}',
-        f"    pipeline.load_textual_inversion(rows, token={json.dumps(card.keyword)}, **place)",
+        f"    pipeline.load_textual_inversion(rows, token={json.dumps(word)}, **place)",
     ]
 
 

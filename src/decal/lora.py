@@ -27,7 +27,7 @@ from decal.errors import AdapterError, SettingsError
 from decal.settings import ResolvedTrain
 
 WORDS = "words."
-"""Before the name of a text encoder: the embeddings of the keyword in it, [N, width]."""
+"""Before a word and the name of a text encoder: the embeddings of the word in it, [N, width]."""
 RETRACTED = 0.1
 """Power of the ratio by which new embeddings are brought back to the deviation of the known ones each step. Source: cog-sdxl."""
 PORTABLE_FILE = "pytorch_lora_weights.safetensors"
@@ -35,7 +35,7 @@ Factors = dict[str, Tensor]
 """Layer name + what it is, such as `.lora_A.weight` [r, in, ...] or `.hada_w1_a` [out, r], -> tensor.
 
 Layers of the denoiser stand without its name, those of text encoders with theirs: `text_encoder.encoder...`; embeddings
-are called `words.text_encoder`.
+are called `words.zorb.text_encoder`.
 """
 
 
@@ -92,8 +92,9 @@ def attached(base: Base, settings: ResolvedTrain) -> dict[str, nn.Parameter]:
             if parameter.requires_grad:
                 name = name.replace(".default.", ".").removesuffix(".default")
                 factors[name if part == "unet" else f"{part}.{name}"] = parameter
-    if settings.pivotal and base.words is not None:
-        factors |= {f"{WORDS}{part}": cast(nn.Parameter, rows) for part, rows in base.words.rows.items()}
+    if settings.learns_words and base.words is not None:
+        for word, rows in base.words.rows.items():
+            factors |= {f"{WORDS}{word}.{part}": cast(nn.Parameter, row) for part, row in rows.items()}
     return dict(sorted(factors.items()))
 
 
@@ -102,7 +103,7 @@ def groups(factors: Mapping[str, nn.Parameter], settings: ResolvedTrain) -> list
 
     `share` in a group is its rate, of that of the denoiser.
     """
-    if settings.pivotal:
+    if settings.learns_words:
         words = [factor for name, factor in factors.items() if name.startswith(WORDS)]
         rest = [factor for name, factor in factors.items() if not name.startswith(WORDS)]
         rate = settings.pivotal_learning_rate
@@ -118,21 +119,35 @@ def groups(factors: Mapping[str, nn.Parameter], settings: ResolvedTrain) -> list
 
 
 def new_words(base: Base, settings: ResolvedTrain, keyword: str) -> Words:
-    """Embeddings for a keyword to begin with: those of `train.pivotal_from` in turn, or drawn as those of the model are spread."""
-    begun = {}
-    for part, table in base.embeddings(settings.pivotal_from).items():
-        if settings.pivotal_from:
-            rows = table[torch.arange(settings.pivotal) % len(table)]
+    """Embeddings for the keyword and `train.pivotal_words` to begin with: those of a named word, or drawn as the model's are spread.
+
+    The keyword has `train.pivotal` tokens, those of `train.pivotal_from` in turn; another word as many as what it begins as, or one.
+    """
+    begun: dict[str, dict[str, nn.Parameter]] = {}
+    if settings.pivotal:
+        begun[keyword] = _begun(base, settings.pivotal_from, settings.pivotal, settings.seed, "words")
+    for word, start in settings.pivotal_words.items():
+        begun[word] = _begun(base, start, None, settings.seed, "words", word)
+    return Words(begun)
+
+
+def _begun(base: Base, start: str, tokens: int | None, seed: int, *purpose: str) -> dict[str, nn.Parameter]:
+    """Embeddings to begin with, by text encoder, [tokens, width]. tokens: None for as many as the start has, or one."""
+    rows = {}
+    for part, table in base.embeddings(start).items():
+        if start:
+            some = table[torch.arange(tokens or len(table)) % len(table)]
         else:
-            dice = torch.Generator().manual_seed(seed_for(settings.seed, "words", part))
-            rows = torch.randn(settings.pivotal, table.shape[1], generator=dice).to(table.device) * table.std() + table.mean(dim=0)
-        begun[part] = nn.Parameter(rows.float().clone())
-    return Words(keyword, begun)
+            dice = torch.Generator().manual_seed(seed_for(seed, *purpose, part))
+            some = torch.randn(tokens or 1, table.shape[1], generator=dice).to(table.device) * table.std() + table.mean(dim=0)
+        rows[part] = nn.Parameter(some.float().clone())
+    return rows
 
 
-def spreads(base: Base) -> dict[str, Tensor]:
+def spreads(base: Base, words: Words) -> dict[str, Tensor]:
     """The deviation of the embeddings of the model, by the name of the factor that it holds for; scalars."""
-    return {f"{WORDS}{part}": table.float().std() for part, table in base.embeddings("").items()}
+    deviations = {part: table.float().std() for part, table in base.embeddings("").items()}
+    return {f"{WORDS}{word}.{part}": deviations[part] for word, rows in words.rows.items() for part in rows}
 
 
 @torch.no_grad()
@@ -172,7 +187,8 @@ def trainable(adapter: Adapter, denoiser: nn.Module) -> tuple[Factors, int, int]
     """
     if adapter.words is not None:
         raise AdapterError(
-            f"It was trained with embeddings of its own for {adapter.words.keyword}, and a training begins with plain LoRA of the UNet.\n"
+            f"It was trained with embeddings of its own for {' and '.join(adapter.words.rows)}, and a training begins with plain LoRA "
+            "of the UNet.\n"
             "It can be compared and drawn with as it is."
         )
     odd = [place for place, layer in adapter.layers.items() if set(layer.tensors) != {"down", "up"}]
@@ -213,13 +229,20 @@ def save(path: Path, factors: Mapping[str, Tensor], *, scale: float, names: Iter
     """Write the portable file.
 
     scale: on the product of the factors. names: of the denoiser's layers, as `names_of` gives them. about: further header entries, text
-    only; nothing that changes from one identical training to the next belongs there. Embeddings are written beside, for the keyword that
-    `modelspec.trigger_phrase` names, and their hash into the header.
+    only; nothing that changes from one identical training to the next belongs there. Embeddings are written beside, a file for each word,
+    and their hashes into the header; that of the word which `modelspec.trigger_phrase` names is called as diffusers calls it.
     """
-    if rows := {name.removeprefix(WORDS): tensor for name, tensor in factors.items() if name.startswith(WORDS)}:
-        data = adapters.words_to_bytes(rows)
-        path.with_name(embeddings.FILE).write_bytes(data)
-        about = about | {embeddings.KEY: f"{embeddings.FILE} {hashlib.sha256(data).hexdigest()}"}
+    learnt: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in factors.items():
+        if name.startswith(WORDS):
+            word, _, part = name.removeprefix(WORDS).rpartition(".")
+            learnt.setdefault(word, {})[part] = tensor
+    files = {}
+    for word, rows in learnt.items():
+        file = embeddings.FILE if word == about.get("modelspec.trigger_phrase", "").strip() else embeddings.named(word)
+        files[word] = path.with_name(file), adapters.words_to_bytes(rows)
+        files[word][0].write_bytes(files[word][1])
+    about = about | embeddings.header(files)
     found: dict[str, dict[Role, Tensor]] = {}
     for name, tensor in factors.items():
         if name.startswith(WORDS):

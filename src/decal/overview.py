@@ -32,9 +32,10 @@ def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str
     of_text = ""
     if train.changes_texts:
         learns = f"text encoders learn at {train.text_learning_rate:g}"
-        if train.pivotal:
-            whose = f"{counted(train.pivotal, 'new token')} for {resolved.caption.keyword.strip()}"
-            learns = f"{whose} learn at {train.pivotal_learning_rate:g} for {train.pivotal_share:.0%} of the steps"
+        if train.learns_words:
+            whose = [f"{counted(train.pivotal, 'new token')} for {resolved.caption.keyword.strip()}"] if train.pivotal else []
+            whose += [f"tokens of their own for {', '.join(train.pivotal_words)}"] if train.pivotal_words else []
+            learns = f"{' and '.join(whose)} learn at {train.pivotal_learning_rate:g} for {train.pivotal_share:.0%} of the steps"
         of_text = f"\n  {learns}, so captions are encoded in every step and not once"
     begin = f"going on from step {reached}" if reached else "from the beginning"
     return (

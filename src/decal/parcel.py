@@ -132,7 +132,7 @@ def add_weights(staged: Path, run: Run, kept: Iterable[Checkpoint], *, is_traine
     there = runs_folder(staged, run)
     for checkpoint in kept:
         path = runs.verified(run, checkpoint)
-        for file in filter(None, (path, embeddings.beside(path))):
+        for file in (path, *(one.path for one in embeddings.beside(path).values())):
             _copy(file, (there / checkpoint.file).with_name(file.name))
     if not is_trained:
         newest = run.checkpoint(max(checkpoint.step for checkpoint in kept))

@@ -32,6 +32,7 @@ FIXED = (
     "train.targets:",
     "train.algorithm:",
     "train.pivotal:",
+    "train.pivotal_words:",
 )
 """Beginnings of what `changed` says of settings that the saved weights are made of."""
 

@@ -48,7 +48,7 @@ OTHER_KINDS = {"oft_": "OFT", ".a1.weight": "GLoRA", "on_input": "IA3", "bundle_
 class Adapter:
     """What a file changes in a base: layer, as `unet.mid_block...` or `text_encoder.encoder...`, -> what it does to it.
 
-    about: the text entries of the file's header. words: a keyword with embeddings of its own, which lie beside the file.
+    about: the text entries of the file's header. words: those with embeddings of their own, which lie beside the file.
     """
 
     layers: dict[str, Layer]
@@ -93,7 +93,7 @@ def read(path: Path, parts: Parts) -> Adapter:
         raise AdapterError(_told_unknown(path, unknown, len(tensors)))
     configs = _configs(path, about)
     try:
-        adapter = Adapter({place: _layer(place, found[place], configs) for place in sorted(found)}, about, read_words(path, about))
+        adapter = Adapter({place: _layer(place, found[place], configs) for place in sorted(found)}, about, read_words(path))
     except (ValueError, IndexError) as problem:
         raise AdapterError(f"{path} has an alpha or a factor of a shape that none has ({problem}).\nUse another file.") from problem
     _require_fit(path, adapter, parts)

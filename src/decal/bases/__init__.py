@@ -29,7 +29,7 @@ class Base(Protocol):
 
     stride: pixels a latent, along each side. prediction: what the denoiser gives. alphas_cumprod: [T], share of signal at each
     timestep; 0 at the last one where the model was trained to zero terminal SNR. text_parts: the parts that decide how prompts are encoded.
-    words: the keyword that has embeddings of its own at present, if any.
+    words: those that have embeddings of their own at present, if any.
     """
 
     name: str
@@ -66,9 +66,9 @@ class Base(Protocol):
         """Conditioning of each prompt; text beyond the token limit is cut. Gradients flow where something of text encoders is trained."""
 
     def speak(self, words: Words | None) -> None:
-        """Encode prompts with these embeddings for their keyword from now on; None with those of the model alone.
+        """Encode prompts with these embeddings for their words from now on; None with those of the model alone.
 
-        Raises AdapterError where the keyword is a token of the model, or the embeddings are of another width or of other encoders.
+        Raises AdapterError where a word is a token of the model, or the embeddings are of another width or of other encoders.
         """
 
     def embeddings(self, text: str) -> Mapping[str, Tensor]:

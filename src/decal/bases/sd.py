@@ -142,14 +142,15 @@ class StableDiffusion:
         if words is None:
             return
         for part, (tokenizer, encoder) in self._texts.items():
-            rows, width = words.rows.get(part), encoder.get_input_embeddings().weight.shape[1]
-            if rows is None or rows.dim() != 2 or rows.shape[1] != width or len(words.rows) != len(self._texts):
+            width = encoder.get_input_embeddings().weight.shape[1]
+            misfits = [word for word, rows in words.rows.items() if set(rows) != set(self._texts) or rows[part].shape[1:] != (width,)]
+            if misfits:
                 raise AdapterError(
-                    f"The embeddings of {words.keyword} are not for the text encoders of {self.name} ({part} is {width} wide).\n"
+                    f"The embeddings of {' and '.join(misfits)} are not for the text encoders of {self.name} ({part} is {width} wide).\n"
                     "Use the base that they were trained on."
                 )
-            if set(words.tokens) & tokenizer.get_vocab().keys():
-                raise AdapterError(f"{words.keyword} is a token of {self.name} already.\nTake a keyword that means nothing yet.")
+            if known := [token for token in words.tokens if token in tokenizer.get_vocab()]:
+                raise AdapterError(f"{' and '.join(known)} is a token of {self.name} already.\nTake a word that means nothing yet.")
             self._spoken[part] = copy.deepcopy(tokenizer)
             self._spoken[part].add_tokens(words.tokens)
         self.words = words
@@ -213,7 +214,7 @@ class StableDiffusion:
         if self.words is None:
             return encoder(self._ids(tokenizer, encoder, prompts), **how)
         table = encoder.get_input_embeddings()
-        rows = self.words.rows[part].to(self.device)
+        rows = self.words.table(part).to(self.device)
         tokens = self._ids(self._spoken[part], encoder, [self.words.spelt(prompt) for prompt in prompts])
         # Put back at once, so that names of layers are ever those of the model.
         encoder.set_input_embeddings(Vocabulary(table, rows, len(tokenizer)))

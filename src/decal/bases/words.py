@@ -1,4 +1,4 @@
-"""A keyword with embeddings of its own, learnt beside a LoRA: its tokens, and the table of a text encoder with them.
+"""Words with embeddings of their own, learnt beside a LoRA: their tokens, and the table of a text encoder with them.
 
 The names of the tokens and the way a prompt is spelt are those of diffusers' `load_textual_inversion`, so that a stock pipeline reads a
 prompt as we do. The table of the model itself is never written to; the new rows stand beside it.
@@ -14,20 +14,32 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Words:
-    """A keyword and its embeddings. rows: of each text encoder by its name in diffusers, [N, width]; N is the same in all."""
+    """Words and their embeddings.
 
-    keyword: str
-    rows: Mapping[str, Tensor]
+    rows: by word, of each text encoder by its name in diffusers, [N, width]; N is that of the word, the same in all encoders. No word is
+    part of another.
+    """
+
+    rows: Mapping[str, Mapping[str, Tensor]]
 
     @property
     def tokens(self) -> list[str]:
-        """What the new tokens are called, the keyword first."""
-        count = len(next(iter(self.rows.values())))
-        return [self.keyword, *(f"{self.keyword}_{number}" for number in range(1, count))]
+        """What the new tokens are called, word by word."""
+        return [token for word in self.rows for token in self._tokens(word)]
+
+    def table(self, part: str) -> Tensor:
+        """The embeddings of all tokens in a text encoder, [tokens, width]."""
+        return torch.cat([rows[part] for rows in self.rows.values()])
 
     def spelt(self, prompt: str) -> str:
-        """The prompt with all tokens where the keyword stands."""
-        return prompt.replace(self.keyword, " ".join(self.tokens))
+        """The prompt with all tokens of a word where it stands."""
+        for word in self.rows:
+            prompt = prompt.replace(word, " ".join(self._tokens(word)))
+        return prompt
+
+    def _tokens(self, word: str) -> list[str]:
+        count = len(next(iter(self.rows[word].values())))
+        return [word, *(f"{word}_{number}" for number in range(1, count))]
 
 
 class Vocabulary(nn.Module):

@@ -117,7 +117,7 @@ def _of_captions(folder: Path, listing: Listing, settings: Settings) -> list[Fin
         *captions.words_there(rows, settings.caption),
         *captions.tidy(rows),
         *captions.in_english(rows, tokenizer),
-        *captions.too_long(captions.spelt(rows, settings.caption.keyword.strip(), settings.train.pivotal), tokenizer, settings.base.model),
+        *captions.too_long(captions.spelt(rows, whole.own_tokens(settings, tokenizer)), tokenizer, settings.base.model),
         *whole.keyword(settings, tokenizer),
         *whole.own_embeddings(rows, settings, tokenizer),
     ]

@@ -1,7 +1,7 @@
 """Checks of captions: one function a check, rows in, findings out. Where a picture has several captions, each comes as a row of its own."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,11 +144,11 @@ def in_english(rows: Sequence[Row], tokenizer: Tokenizer) -> Iterator[Finding]:
             yield finding("warning", "not_english", row.file, reason, TRANSLATE, row.line)
 
 
-def spelt(rows: Sequence[Row], keyword: str, tokens: int) -> list[Row]:
-    """The rows with as many words for the keyword as it has tokens of its own, so that tokens are counted right; as they are for 0."""
-    if not tokens or not keyword:
-        return list(rows)
-    return [replace(row, caption=row.caption and row.caption.replace(keyword, " ".join(["x"] * tokens))) for row in rows]
+def spelt(rows: Sequence[Row], words: Mapping[str, int]) -> list[Row]:
+    """The rows with as many words for each word as it has tokens of its own, so that tokens are counted right."""
+    for word, tokens in words.items():
+        rows = [replace(row, caption=row.caption and row.caption.replace(word, " ".join(["x"] * tokens))) for row in rows]
+    return list(rows)
 
 
 def too_long(rows: Sequence[Row], tokenizer: Tokenizer, model: str) -> Iterator[Finding]:

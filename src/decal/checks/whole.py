@@ -70,17 +70,24 @@ def keyword(settings: Settings, tokenizer: Tokenizer) -> Iterator[Finding]:
 
 
 def own_embeddings(rows: Sequence[Row], settings: Settings, tokenizer: Tokenizer) -> Iterator[Finding]:
-    """What keeps a keyword from having embeddings of its own (`train.pivotal`). rows: one a caption."""
-    word = settings.caption.keyword.strip()
-    if not settings.train.pivotal or not rows:
-        return
-    if tokenizer.knows(word):
-        reason = f"the keyword {word} is a token of the base, and train.pivotal gives it tokens of its own"
-        yield finding("error", "pivotal_keyword", None, reason, "Take a keyword that means nothing yet, or leave train.pivotal out.")
-    without = sum(word not in (row.caption or "") for row in rows)
-    if without == len(rows):
-        reason = f"no caption holds the keyword {word} in small letters, so its embeddings would learn nothing"
-        yield finding("error", "pivotal_unused", None, reason, "Put the keyword into the captions, or leave train.pivotal out.")
+    """What keeps words from having embeddings of their own (`train.pivotal`, `train.pivotal_words`). rows: one a caption."""
+    keyword = settings.caption.keyword.strip()
+    for word in own_tokens(settings, tokenizer) if rows else ():
+        is_keyword = word == keyword and settings.train.pivotal > 0
+        setting, name = ("train.pivotal", f"the keyword {word}") if is_keyword else ("train.pivotal_words", word)
+        if tokenizer.knows(word):
+            reason = f"{name} is a token of the base, and {setting} gives it tokens of its own"
+            yield finding("error", "pivotal_keyword", None, reason, f"Take a word that means nothing yet, or leave {setting} out.")
+        if not any(word in (row.caption or "") for row in rows):
+            reason = f"no caption holds {name} in small letters, so its embeddings would learn nothing"
+            yield finding("error", "pivotal_unused", None, reason, f"Put it into the captions, or leave {setting} out.")
+
+
+def own_tokens(settings: Settings, tokenizer: Tokenizer) -> dict[str, int]:
+    """The words that get tokens of their own, with how many."""
+    train, keyword = settings.train, settings.caption.keyword.strip()
+    found = {keyword: train.pivotal} if train.pivotal and keyword else {}
+    return found | {word: max(1, len(tokenizer.split(start))) for word, start in train.pivotal_words.items()}
 
 
 def licences(sources: Sequence[Source]) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from textwrap import dedent
 from typing import Literal
 
@@ -31,7 +31,8 @@ class Subject:
 
     run: its name. base: what diffusers loads, as Python. base_note: where a reader gets it. step: of the checkpoint handed in; adapter: its
     file. why: why that one, a sentence. cells: the pictures of new prompts. nearest: for each prompt the training caption that is most like
-    it and the words that it lacks. sheets: files of labelled sheets, each with what it shows.
+    it and the words that it lacks. sheets: files of labelled sheets, each with what it shows. learnt: names of the files of embeddings
+    beside the adapter, by word.
     """
 
     run: str
@@ -48,6 +49,7 @@ class Subject:
     cells: Sequence[Drawn]
     nearest: Sequence[tuple[str, str, str]]
     sheets: Sequence[tuple[str, str]]
+    learnt: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def grid_sheet(self) -> str:

@@ -1,6 +1,5 @@
 """`inference.ipynb`: the chosen adapter in plain diffusers, why it was chosen, and the pictures of new prompts."""
 
-from decal import embeddings
 from decal.checklist import plain
 from decal.compare import telling
 from decal.notebooks.cells import Cell, Subject, code, prose, table
@@ -87,10 +86,11 @@ WORDS = """from pathlib import Path
 
             from safetensors.torch import load_file
 
-            for name, rows in load_file(Path(LORA).with_name(<<learnt>>)).items():
-                part = "_2" if name == "clip_g" else ""
-                place = {one: getattr(pipeline, one + part) for one in ("tokenizer", "text_encoder")}
-                pipeline.load_textual_inversion(rows, token=<<keyword>>, **place)
+            for word, file in <<learnt>>.items():
+                for name, rows in load_file(Path(LORA).with_name(file)).items():
+                    part = "_2" if name == "clip_g" else ""
+                    place = {one: getattr(pipeline, one + part) for one in ("tokenizer", "text_encoder")}
+                    pipeline.load_textual_inversion(rows, token=word, **place)
             """
 
 
@@ -135,9 +135,9 @@ def _loading(subject: Subject) -> list[Cell]:
             pipeline = pipeline.to(device)
             print("adapters:", pipeline.get_active_adapters(), "on", device)
             """.replace(LOADING, LOADING_BY_US if _is_lycoris(subject) else LOADING).replace(
-                PROGRESS, (WORDS if subject.about.settings.train.pivotal else "") + PROGRESS
+                PROGRESS, (WORDS if subject.learnt else "") + PROGRESS
             ),
-            {"adapter": subject.adapter, "learnt": embeddings.FILE, "keyword": subject.about.settings.caption.keyword.strip()},
+            {"adapter": subject.adapter, "learnt": dict(subject.learnt)},
         ),
     ]
 

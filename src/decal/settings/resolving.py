@@ -43,7 +43,7 @@ class ResolvedTrain(TrainSettings):
     @property
     def changes_texts(self) -> bool:
         """Whether what a caption is encoded to changes while it is trained, so that it cannot be encoded once."""
-        return self.text_learning_rate is not None or self.pivotal > 0
+        return self.text_learning_rate is not None or self.learns_words
 
 
 class ResolvedCompare(CompareSettings):

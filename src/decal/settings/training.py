@@ -13,6 +13,8 @@ Optimizer = Literal["adamw", "adamw_8bit", "adafactor", "prodigy", "schedule_fre
 Algorithm = Literal["lora", "dora", "loha", "lokr"]
 Timesteps = Literal["uniform", "stratified", "logit_normal"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+OwnWord = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$", max_length=40)]
+"""A word that gets tokens of its own; diffusers and the other tools look for it in small letters."""
 
 
 class TrainSettings(Section):
@@ -82,6 +84,12 @@ class TrainSettings(Section):
         "",
         max_length=100,
         description="Word that they begin as, such as cat; empty: drawn at random as those of the base are spread.",
+    )
+    pivotal_words: dict[OwnWord, str] = Field(
+        {},
+        max_length=16,
+        description='More words of captions with tokens of their own, each with the word that it begins as: { zorbday = "day" }; "" begins '
+        "at random. They learn as the keyword does, whether it has tokens of its own or not.",
     )
     schedule: Schedule | None = Field(
         None, description="How the learning rate goes on after the warm-up; left out, cosine, or constant for schedule_free."
@@ -164,6 +172,11 @@ class TrainSettings(Section):
         description="Where steps are logged besides steps.jsonl: names accelerate knows, such as wandb.",
     )
 
+    @property
+    def learns_words(self) -> bool:
+        """Whether words learn embeddings of their own, the keyword or others."""
+        return self.pivotal > 0 or bool(self.pivotal_words)
+
 
 def impossible(train: TrainSettings) -> list[str]:
     """Settings of the training that cannot work together."""
@@ -225,19 +238,20 @@ def _impossible_kinds(train: TrainSettings) -> list[str]:
 
 def _impossible_words(train: TrainSettings) -> list[str]:
     """Settings of embeddings that cannot work together."""
-    named = [key for key in ("pivotal_learning_rate", "pivotal_share", "pivotal_from") if key in train.model_fields_set]
-    moved = [f"train.{key}" for key in named if getattr(train, key) != TrainSettings.model_fields[key].default]
-    if not train.pivotal:
-        return [f"{' and '.join(moved)} belong to train.pivotal. Write that, or leave them out."] if moved else []
-    problems = []
+    owned = ["pivotal_from"] if train.pivotal_words else ["pivotal_learning_rate", "pivotal_share", "pivotal_from"]
+    moved = [f"train.{key}" for key in owned if getattr(train, key) != TrainSettings.model_fields[key].default]
+    problems = [f"{' and '.join(moved)} belong to train.pivotal. Write that, or leave them out."] if moved and not train.pivotal else []
+    if not train.learns_words:
+        return problems
+    whose = "train.pivotal" if train.pivotal else "train.pivotal_words"
     if train.text_learning_rate is not None:
         problems.append(
-            "train.pivotal and train.text_learning_rate teach the same text encoders the keyword in two ways. Keep one, as diffusers' "
+            f"{whose} and train.text_learning_rate teach the same text encoders the same words in two ways. Keep one, as diffusers' "
             "scripts ask as well."
         )
     if train.optimizer == "schedule_free":
         problems.append(
-            'train.pivotal and train.optimizer = "schedule_free" cannot go together: embeddings are kept to the size of known ones each '
+            f'{whose} and train.optimizer = "schedule_free" cannot go together: embeddings are kept to the size of known ones each '
             "step, which its average does not see. Take another optimizer."
         )
     if train.optimizer == "prodigy" and train.pivotal_learning_rate != (train.learning_rate or 1.0):

@@ -76,6 +76,20 @@ def _keyword_problems(train: TrainSettings, keyword: str) -> list[str]:
         problems.append(f"train.pivotal needs a caption.keyword of one word in small letters ({told}). Write one, or leave pivotal out.")
     if train.pivotal and keyword and keyword in train.pivotal_from:
         problems.append(f'train.pivotal_from holds the keyword "{keyword}", which has no meaning to begin with. Write a word that has.')
+    return [*problems, *_word_problems(train, keyword if train.pivotal else "")]
+
+
+def _word_problems(train: TrainSettings, keyword: str) -> list[str]:
+    """Words with tokens of their own that cannot be told apart. keyword: "" where it has none."""
+    words, problems = [*train.pivotal_words, *([keyword] if keyword else [])], []
+    for word, start in train.pivotal_words.items():
+        # Prompts are spelt by replacing each word wherever it stands, as diffusers does.
+        if within := [other for other in words if other != word and word in other]:
+            problems.append(f"train.pivotal_words: {word} is a part of {' and of '.join(within)}. Take words of which none holds another.")
+        if keyword and keyword in word:
+            problems.append(f"train.pivotal_words: {word} holds the keyword {keyword}. Take words of which none holds another.")
+        if any(other in start for other in words):
+            problems.append(f'train.pivotal_words.{word} = "{start}" holds a word that has no meaning to begin with. Write one that has.')
     return problems
 
 

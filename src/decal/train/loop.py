@@ -218,13 +218,14 @@ class _Loop:
             # The empty caption is left to the pictures that are taught.
             order = self._order(task.prior, seed_for(settings.seed, "prior"), 0.0)
             self.lessons.append(_Lesson(task.prior, order, ("prior",), settings.prior_weight))
-        base.speak(lora.new_words(base, settings, task.settings.caption.keyword.strip()) if settings.pivotal else None)
+        words = lora.new_words(base, settings, task.settings.caption.keyword.strip()) if settings.learns_words else None
+        base.speak(words)
         self.factors = lora.attach(base, settings, task.start)
         self.share = share(processes.index(), processes.count(), batch=settings.batch, accumulation=settings.accumulation)
         # What is trained is as it was set, and so are its samples; how many of this process's go through at once is as memory allows.
         self.fitted = fitting.lowered(fitting.of_share(settings, self.share), task.rungs)
         self.measured_at_once = max(1, min(HOLDOUT_BATCH, len(task.holdout)) >> task.rungs.count("measuring"))
-        self.spread = lora.spreads(base) if settings.pivotal else {}
+        self.spread = lora.spreads(base, words) if words is not None else {}
         # From the next step on, embeddings stay as they are.
         self.pivot = max(1, round(settings.pivotal_share * settings.steps))
         self.signal = base.alphas_cumprod.to(base.device)

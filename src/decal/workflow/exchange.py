@@ -60,18 +60,16 @@ def export_adapter(at: Project, form: str, choice: Choice, step: int | None, tar
     pictures = sum(record.split == "train" for record in project.read(run.dataset, Record))
     told = Told(name, keyword, public_name(resolved.base.model), resolved.data.resolution, checkpoint.step, pictures)
     about = header(told, built, adapter)
-    files, notes = {}, []
-    if adapter.words is not None:
-        learnt = adapters.words_to_bytes(adapter.words.rows)
-        beside = path.with_name(f"{path.stem}-embeddings.safetensors")
-        about |= {embeddings.KEY: f"{beside.name} {hashlib.sha256(learnt).hexdigest()}"}
-        files[beside] = learnt
+    learnt, notes = {}, []
+    for own, rows in (adapter.words.rows if adapter.words is not None else {}).items():
+        suffix = "embeddings" if own == keyword else f"embeddings-{own}"
+        learnt[own] = path.with_name(f"{path.stem}-{suffix}.safetensors"), adapters.words_to_bytes(rows)
         notes.append(
-            f"{beside.name} holds the embeddings of {keyword}, without which it draws something else; A1111, Forge and ComfyUI take it"
+            f"{learnt[own][0].name} holds the embeddings of {own}, without which it draws something else; A1111, Forge and ComfyUI take it"
         )
-        notes.append(
-            f"as {keyword}.safetensors in their folder of embeddings, and diffusers with load_textual_inversion (docs/training.md)"
-        )
+        notes.append(f"as {own}.safetensors in their folder of embeddings, and diffusers with load_textual_inversion (docs/training.md)")
+    about |= embeddings.header(learnt)
+    files = dict(learnt.values())
     written = adapters.write(adapter, kind, names=adapters.layers(built.parts["unet"]), about=about)
     files[path] = written.data
     for file, data in files.items():

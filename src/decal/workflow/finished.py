@@ -172,7 +172,7 @@ def _copied(run: Run, one: Numbered) -> str:
     target = run.checkpoint(one.step) / one.path.name
     with project.staged_folder(target.parent) as staged:
         beside = [one.path, *([one.path.with_name("adapter_config.json")] if one.path.name.startswith("adapter_model") else [])]
-        beside += [learnt] if (learnt := embeddings.beside(one.path)) is not None else []
+        beside += [learnt.path for learnt in embeddings.beside(one.path).values()]
         for path in beside:
             if path.is_file():
                 try:

@@ -86,7 +86,7 @@ def fill(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, repo: str)
     )
     weights = runs.verified(run, kept)
     exported = export_adapter(at, OTHER_FORM, Choice(run.name), kept.step, None).path
-    learnt = _learnt(weights, exported, resolved.caption.keyword.strip())
+    learnt = _learnt(weights, exported)
     others = {exported.name: "for A1111, Forge and ComfyUI", **{file.name: what for file, what in learnt.items()}}
     about = _card(at, run, resolved, kept, Shown(samples, are_new), others)
     sources = {WEIGHTS: weights, exported.name: exported, **{file.name: file for file in learnt}}
@@ -136,6 +136,7 @@ def _card(at: Project, run: Run, resolved: Resolved, kept: Checkpoint, shown: Sh
         others=others,
         data_licences=tuple(str(licence) for licence in licences),
         caution=preset.caution,
+        words={word: one.path.name for word, one in embeddings.beside(run.folder / kept.file).items()},
     )
 
 
@@ -147,10 +148,11 @@ def _through(teacher: str, model: str) -> str:
     return f". It was trained on {named} ({preset.licence}), of which {public_name(model)} was made, so that its few steps stay"
 
 
-def _learnt(weights: Path, other: Path, keyword: str) -> dict[Path, str]:
+def _learnt(weights: Path, other: Path) -> dict[Path, str]:
     """The files of embeddings beside the weights and their other form, and what reads them."""
-    told = {weights: "embeddings of the keyword, for diffusers", other: f"the same for A1111, Forge and ComfyUI, as {keyword}.safetensors"}
-    return {file: what for path, what in told.items() if (file := embeddings.beside(path)) is not None}
+    ours = {one.path: f"embeddings of {word}, for diffusers" for word, one in embeddings.beside(weights).items()}
+    theirs = embeddings.beside(other).items()
+    return ours | {one.path: f"the same for A1111, Forge and ComfyUI, as {word}.safetensors" for word, one in theirs}
 
 
 def _recommended(resolved: Resolved, verdict: Verdict | None) -> tuple[float, float]:

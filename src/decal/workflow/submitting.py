@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
 
-from decal import checklist, checks, gallery, grid, notebooks, parcel, pictures, project, reading, runs
+from decal import checklist, checks, embeddings, gallery, grid, notebooks, parcel, pictures, project, reading, runs
 from decal.captions import Tokenizer
 from decal.dataset import scan
 from decal.errors import NotebookError, SettingsError
@@ -130,6 +130,7 @@ def _subject(run: Run, resolved: Resolved, kept: Checkpoint, picked: checklist.C
         cells=cells,
         nearest=[(one.prompt, one.caption, ", ".join(one.own)) for one in near],
         sheets=[(f"runs/{run.name}/{path.relative_to(run.folder).as_posix()}", what) for path, what in told],
+        learnt={word: one.path.name for word, one in embeddings.beside(run.folder / kept.file).items()},
     )
 
 
