@@ -13,8 +13,11 @@ from decal import project
 from decal.posts.audience import Audience, Part
 from decal.posts.engagement import Ranker, _folds, learn, ranks
 from decal.posts.predictors import Boosted, Ridge
-from decal.records import EngagementReport
+from decal.project import Project
+from decal.records import EngagementReport, ObservedLikes, Post, PostPlace, PostVariant
 from decal.scores.looks import Looks
+from decal.settings import Settings
+from decal.workflow.learning import _liked
 
 
 def audience(seed: int, taste: float, accounts: int = 40, posts: int = 20) -> Audience:
@@ -119,6 +122,40 @@ def test_what_is_liked_is_learnt_from_pictures_once(tmp_path: Path, call: Call) 
     before = (at / "posts/engagement.json").stat().st_mtime_ns
     assert "nothing changed since" in call("posts", "learn", at)[1]
     assert (at / "posts/engagement.json").stat().st_mtime_ns == before
+
+
+def observed(at: Path, name: str, picture: Path, **told: str) -> None:
+    """A variant that was drawn for some post, published, and liked twice."""
+    rest = {"number": 1, "prompt": "", "seed": 0, "checkpoint": 0, "fit": 1.0, "adds": None, "rank": 1, "standing": "best", "bucket": None}
+    rest |= {"variant": name, "drawing": name, "post": "row-1", "file": picture.relative_to(at).as_posix(), "sha256": "", "reason": ""}
+    one = PostVariant.model_validate(rest | told)
+    (at / "posts/new" / name).mkdir(parents=True)
+    project.write_lines(at / f"posts/new/{name}/variants.jsonl", [one])
+    before = project.read(at / "posts/observed.jsonl", ObservedLikes)
+    project.write_lines(at / "posts/observed.jsonl", [*before, ObservedLikes(variant=name, drawing=name, rank=1, likes=2)])
+
+
+@pytest.mark.slow
+def test_variants_of_kept_out_companies_teach_nothing_and_what_came_back_counts_once(tmp_path: Path, call: Call) -> None:
+    at = shop(tmp_path, posts=4)
+    for number, picture in enumerate((Image.linear_gradient("L"), Image.radial_gradient("L"))):
+        picture.convert("RGB").save(tmp_path / f"pictures/{number}.png")
+    (at / "posts").mkdir(parents=True)
+    (at / "posts/companies.csv").write_text("\n".join(["username,company", *(f"shop{one},brand {one}" for one in range(14))]))
+    call("posts", "import", tmp_path / "posts.csv", at)
+    call("posts", "media", at, "--from", tmp_path / "pictures")
+    rows = project.read(at / "posts/rows/00000.jsonl", Post)
+    sides = {one.number: one.side for one in project.read(at / "posts/places/00000.jsonl", PostPlace)}
+    out = next(one for one in rows if sides[one.number] == "unseen account")
+    kept = next(one for one in rows if sides[one.number] == "train")
+    Image.effect_noise((130, 130), 60).convert("RGB").save(at / "new.png")
+    Image.open(tmp_path / f"pictures/{kept.id}.png").resize((100, 100)).save(at / "again.jpg")
+    observed(at, "leak", at / "new.png", account="fresh", company=out.company)
+    observed(at, "fine", at / "new.png", account="other", company=kept.company)
+    observed(at, "back", at / "again.jpg", account=kept.account)
+    liked = _liked(Project(at), Settings())
+    assert [(one.account, one.company) for one in liked.published] == [("other", kept.company), (kept.account, "")]
+    assert (liked.kept_out, liked.came_back, kept in liked.posts) == (1, 1, False)
 
 
 def test_big_accounts_of_one_kind_of_picture_do_not_say_that_it_is_liked() -> None:

@@ -132,4 +132,5 @@ def test_candidates_that_are_added_to_an_observed_post_are_compared_with_each_ot
     anew = [one.model_copy(update={"variant": f"row-1-{number}"}) for number, one in enumerate(more, 1)]
     found = taken_in(anew, known, {"row-1-3": 8, "row-1-4": 2})
     assert [(one.drawing, one.rank) for one in found] == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
-    assert score(anew, found).pairs == 2
+    told = score(anew, found)
+    assert (told.posts, told.pairs) == (1, 2)

@@ -69,6 +69,16 @@ def pairs(looks: Mapping[str, Look], close_up: Callable[[str], CloseUp]) -> list
     return list(by_second.values())
 
 
+def copies(originals: Mapping[str, Look], others: Mapping[str, Look], close_up: Callable[[str], CloseUp]) -> set[str]:
+    """Those of the others that look like an original, as a copy that was made smaller or saved anew does. close_up: as for `pairs`."""
+    return {
+        file
+        for file, look in others.items()
+        for original, its in originals.items()
+        if (look.dhash ^ its.dhash).bit_count() <= MAX_BITS and _is_same(close_up(original), close_up(file))
+    }
+
+
 def close_ups(folder: Path) -> Callable[[str], CloseUp]:
     """Opens the pictures of a folder for `pairs`, and remembers the last few hundred. Raises PictureError for one that is gone."""
 

@@ -28,9 +28,13 @@ Part = Side | Literal["published"]
 
 @dataclass(frozen=True)
 class Published:
-    """A variant that was published, and what came of it. account: in lower case. post: the id of what it was drawn for."""
+    """A variant that was published, and what came of it.
+
+    account: in lower case. company: its own, "" where it is not known for sure. post: the id of what it was drawn for.
+    """
 
     account: str
+    company: str
     post: str
     likes: int
 
@@ -63,7 +67,7 @@ class Audience:
         rest = np.array([features(post) for post in posts], np.float64).reshape(len(posts), -1)
         return cls(
             tuple(accounts),
-            (*(known_company(post) for post in posts), *(companies.get(one.account, "") for one in published)),
+            (*(known_company(post) for post in posts), *(companies.get(one.account, one.company) for one in published)),
             (*accounts[: len(posts)], *groups),
             (*sides, *behind),
             np.log1p(np.array([*(post.likes or 0 for post in posts), *(one.likes for one in published)], np.float64)),

@@ -82,20 +82,13 @@ def score(variants: Sequence[PostVariant], known: Sequence[ObservedLikes]) -> Ob
     """Expected before anything was observed against observed."""
     likes = {one.variant: one.likes for one in known if one.likes is not None}
     ranks = {one.variant: one.rank for one in known if one.rank is not None}
-    drawings = {one.variant: one.drawing for one in known}
-    groups: dict[tuple[str, str, str], list[PostVariant]] = {}
+    drawn = {one.variant: one.drawing for one in known}
+    groups: dict[tuple[str, str], dict[str, list[PostVariant]]] = {}
     for one in variants:
         if one.variant in likes and one.variant in ranks:
-            groups.setdefault((*group_of(one), drawings[one.variant]), []).append(one)
-    rows = []
-    for group in groups.values():
-        gained = {one.variant: float(np.log1p(likes[one.variant])) for one in group}
-        pairs = [(one, other) for one, other in combinations(group, 2) if gained[one.variant] != gained[other.variant]]
-        # A rank of 1 is the best, so the smaller one should have gained more.
-        right = sum((ranks[one.variant] < ranks[other.variant]) == (gained[one.variant] > gained[other.variant]) for one, other in pairs)
-        first = min(group, key=lambda one: ranks[one.variant])
-        others = [gained[one.variant] for one in group if one is not first]
-        rows.append((right, len(pairs), gained[first.variant] - float(np.mean(others)) if others else 0.0, float(bool(others))))
+            groups.setdefault(group_of(one), {}).setdefault(drawn[one.variant], []).append(one)
+    # A post that was drawn for twice is one post all the same, though each drawing has ranks of its own.
+    rows = [np.sum([_held(group, likes, ranks) for group in drawings.values()], axis=0) for drawings in groups.values()]
     table = np.array(rows, np.float64).reshape(-1, 4)
     weights = resampled({"prompts": (len(table),)}, RESAMPLES, np.random.default_rng(0))
 
@@ -104,6 +97,17 @@ def score(variants: Sequence[PostVariant], known: Sequence[ObservedLikes]) -> Ob
             return None, None, None
         return interval(Statistic((Mean(table[:, total], table[:, count], ("prompts",)),)), weights, 0.95)
 
-    size = sum(len(group) for group in groups.values())
+    size = sum(len(group) for drawings in groups.values() for group in drawings.values())
     unexpected = sum(one.variant in likes and one.variant not in ranks for one in variants)
     return Observed(len(groups), size, unexpected, int(table[:, 1].sum()), told(0, 1), told(2, 3))
+
+
+def _held(group: Sequence[PostVariant], likes: Mapping[str, int], ranks: Mapping[str, int]) -> tuple[float, float, float, float]:
+    """Of the variants of one drawing of a post: pairs in the expected order, pairs, the lead of the first, and 1 where it has one."""
+    gained = {one.variant: float(np.log1p(likes[one.variant])) for one in group}
+    pairs = [(one, other) for one, other in combinations(group, 2) if gained[one.variant] != gained[other.variant]]
+    # A rank of 1 is the best, so the smaller one should have gained more.
+    right = sum((ranks[one.variant] < ranks[other.variant]) == (gained[one.variant] > gained[other.variant]) for one, other in pairs)
+    first = min(group, key=lambda one: ranks[one.variant])
+    others = [gained[one.variant] for one in group if one is not first]
+    return right, len(pairs), gained[first.variant] - float(np.mean(others)) if others else 0.0, float(bool(others))

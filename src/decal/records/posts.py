@@ -226,7 +226,8 @@ class PostVariant(Line):
     """A candidate for a new post as it may be published; a line of `posts/new/*/variants.jsonl`.
 
     variant: its id, the same for the same picture of the same post. drawing: the folder of the table that it was drawn for. post: id of the
-    post in that table, where two tables may call different posts the same, such as row-1. file: relative to the project. fit: share of
+    post in that table, where two tables may call different posts the same, such as row-1. company: of the account, "" where it is not
+    known for sure. file: relative to the project. fit: share of
     the other prompts that it is farther from; adds: what it adds to log(1 + likes) by the audience; None where they cannot be told. rank:
     among the candidates of its post, from 1. bucket: what the audience is expected to make of it. reason: in a sentence.
     """
@@ -235,6 +236,7 @@ class PostVariant(Line):
     drawing: str
     post: str
     account: str
+    company: str = ""
     number: int
     file: str
     sha256: str

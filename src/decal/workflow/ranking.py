@@ -17,6 +17,7 @@ from decal.pictures import load
 from decal.posts import safety
 from decal.posts.engagement import Ranker
 from decal.posts.selection import Order, Placed, Seen, fits
+from decal.posts.sides import known_company
 from decal.project import Project
 from decal.records import Cell, Post, PostVariant, PromptPlan
 from decal.scores.looks import TONES
@@ -114,6 +115,7 @@ def _variant(at: Project, drawing: str, one: Drawn, seen: Seen, where: Placed, a
         drawing=drawing,
         post=one.post.id,
         account=one.post.account,
+        company=known_company(one.post),
         number=one.number,
         file=one.file.relative_to(at.folder).as_posix(),
         sha256=project.sha256(one.file),
