@@ -68,6 +68,14 @@ def test_a_kind_that_diffusers_does_not_read_is_put_on_by_decal() -> None:
     assert "load_lora_weights" not in source
 
 
+def test_the_notebook_loads_the_embeddings_of_each_word() -> None:
+    learnt = {"zorb": "learned_embeds.safetensors", "loved": "learned_embeds-loved.safetensors"}
+    source = "\n".join(cell.source for cell in notebooks.inference(replace(subject("zorb"), learnt=learnt)) if cell.kind == "code")
+    ast.parse(source)
+    assert f"for word, file in {learnt}.items():" in source
+    assert "pipeline.load_textual_inversion(rows, token=word, **place)" in source
+
+
 def test_the_verdict_stands_in_the_notebook_as_a_sentence_and_a_table(tmp_path: Path) -> None:
     _, run = begun(tmp_path, {f"{number}.png": f"zorb sticker of thing {number}" for number in range(8)})
     train(run, TIE)

@@ -85,6 +85,42 @@ def test_embeddings_stay_as_they_are_after_their_share_of_the_steps(tiny: Path, 
     assert any(not torch.equal(factors[2][name], factors[3][name]) for name in factors[2])
 
 
+def test_further_words_learn_rows_of_their_own_in_files_that_stock_diffusers_reads(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    settings = settings_of(tiny, steps=2, checkpoint_every=2, pivotal_words={"shapewise": "a cat", "lovedday": ""})
+    _, task, made = trained(tmp_path / "run", shapes, settings)
+    path, base = task.run.folder / made.file, load(str(tiny), device=torch.device("cpu"), dtype=torch.float32)
+    files = {word: one.path for word, one in embeddings.beside(path).items()}
+    rows = {word: load_file(file)["emb_params"] for word, file in files.items()}
+    assert {word: len(one) for word, one in rows.items()} == {"zorb": 2, "shapewise": 2, "lovedday": 1}
+    assert [file.name for file in files.values()] == [
+        "learned_embeds.safetensors", "learned_embeds-lovedday.safetensors", "learned_embeds-shapewise.safetensors"
+    ]  # fmt: skip
+    base.speak(adapters.read(path, base.parts).words)
+    prompt = "lovedday, a zorb style sticker of a shapewise boat"
+    with torch.no_grad():
+        told = base.encode_prompts([prompt])["encoder_hidden_states"]
+    pipe = AutoPipelineForText2Image.from_pretrained(tiny, safety_checker=None, requires_safety_checker=False)
+    pipe.load_lora_weights(path)
+    for word, one in rows.items():
+        pipe.load_textual_inversion(one, token=word)
+    states = pipe.encode_prompt(prompt, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False)[0]
+    assert torch.allclose(told, states, atol=1e-5)
+
+
+def test_a_lora_of_the_time_of_one_keyword_is_read(taught: tuple[Base, Task, Checkpoint], tiny: Path, tmp_path: Path) -> None:
+    _, task, made = taught
+    path = task.run.folder / made.file
+    (learnt,) = embeddings.beside(path).values()
+    tensors, about = adapters.read_tensors(path)
+    old = about | {embeddings.KEY: f"{learnt.path.name} {learnt.sha256}"}
+    (tmp_path / path.name).write_bytes(adapters.to_bytes(tensors, old))
+    (tmp_path / learnt.path.name).write_bytes(learnt.path.read_bytes())
+    fresh = load(str(tiny), device=torch.device("cpu"), dtype=torch.float32)
+    words = adapters.read(tmp_path / path.name, fresh.parts).words
+    assert words is not None
+    assert words.tokens == ["zorb", "zorb_1"]
+
+
 @pytest.mark.parametrize("kind", ["sd", "xl"])
 def test_stock_diffusers_draws_the_same_from_both_files(
     kind: str, taught: tuple[Base, Task, Checkpoint], tiny: Path, tiny_xl: Path, shapes: Path, tmp_path: Path
@@ -153,6 +189,13 @@ def test_the_check_knows_what_keeps_a_keyword_from_being_learnt(shapes: Path) ->
     assert (found("zorb"), found("wuxle"), found("red")) == ([], ["pivotal_unused"], ["pivotal_keyword"])
 
 
+def test_the_check_knows_what_keeps_a_word_from_being_learnt(shapes: Path) -> None:
+    words = {"wuxle": "cat", "red": "blue"}
+    settings = parse({"data": {"resolution": 64}, "caption": {"keyword": "zorb"}, "train": {"pivotal_words": words}})
+    found = [(one.check, one.reason.split()[0]) for one in checks.run(shapes, settings).findings if one.check.startswith("pivotal")]
+    assert found == [("pivotal_keyword", "red"), ("pivotal_unused", "no")]
+
+
 def test_embeddings_begin_as_the_word_that_is_named(tiny: Path) -> None:
     base = load(str(tiny), device=torch.device("cpu"), dtype=torch.float32)
     rows = lora.new_words(base, settings_of(tiny, pivotal_from="cat").train, "zorb").rows["zorb"]["text_encoder"]
@@ -170,6 +213,11 @@ def test_embeddings_begin_as_the_word_that_is_named(tiny: Path) -> None:
         ({"optimizer": "schedule_free"}, "zorb", "its average does not see"),
         ({"optimizer": "prodigy"}, "zorb", "finds one rate for all"),
         ({"pivotal": 0, "pivotal_share": 0.3}, "zorb", "belong to train.pivotal"),
+        ({"pivotal": 0, "pivotal_from": "cat", "pivotal_words": {"loved": "good"}}, "zorb", "pivotal_from belong to train.pivotal"),
+        ({"pivotal_words": {"loved": "good", "loveddog": "dog"}}, "zorb", "loved is a part of loveddog"),
+        ({"pivotal_words": {"zorbday": "day"}}, "zorb", "zorbday holds the keyword zorb"),
+        ({"pivotal_words": {"loved": "loved"}}, "zorb", "holds a word that has no meaning"),
+        ({"pivotal_words": {"Loved": "good"}}, "zorb", "pivotal_words"),
     ],
 )
 def test_what_cannot_go_together_is_refused(train: dict[str, object], keyword: str, told: str) -> None:

@@ -13,9 +13,10 @@ from decal.captions import Tokenizer
 from decal.posts import brands, planning, words
 from decal.posts.brands import Brand
 from decal.posts.fitting import Draft, fit
-from decal.posts.plans import Frame
+from decal.posts.imagefolders import metadata
+from decal.posts.plans import Frame, openings
 from decal.posts.writers import seed_sentence, tidy, why_not
-from decal.records import Post, PromptPlan
+from decal.records import Post, PostRow, PromptPlan
 from decal.settings import PostsSettings
 from decal.subjects import SUBJECTS
 from decal.workflow.showing import SAMPLE_POSTS
@@ -138,7 +139,7 @@ def test_one_endless_clause_is_cut_at_its_end() -> None:
 
 
 def test_a_base_that_hears_no_negative_gets_the_clause_against_lettering() -> None:
-    frame = Frame("", "{subject}", "{subject}", "text", has_negative=False, engagement=True)
+    frame = Frame("", "{subject}", "{subject}", "text", has_negative=False, openings=openings({}))
     assert (frame.opening("high"), frame.conditions()) == ("high engagement", ("blank unlettered surfaces",))
 
 
@@ -285,3 +286,20 @@ def test_engagement_is_said_in_most_captions_and_fits(tmp_path: Path, call: Call
     # About 15 of 100 are left without a word of it.
     assert {(word, rest) for word, _, rest in said} == {(word, "sticker of a slice of pizza") for word in ("low", "medium", "high")}
     assert 20 <= len(said) < 30
+
+
+def test_bucket_words_with_tokens_of_their_own_stand_as_such(tmp_path: Path, call: Call) -> None:
+    write(tmp_path, [f"A pizza number {number * 7919} for table {number * 104729}" for number in range(30)])
+    own = 'train.pivotal_words={highengagement="good", lowengagement=""}'
+    call("posts", "plan", tmp_path / "shop", "--set", 'posts.conditions=["engagement"]', "--set", own)
+    said = {one.caption.rpartition(", ")[0] for one in plans(tmp_path)}
+    assert said == {"", "highengagement", "medium engagement", "lowengagement"}
+
+
+def test_a_rare_bucket_word_is_shown_about_as_often_as_the_others() -> None:
+    told = {"sha256": "", "width_px": 1, "height_px": 1, "post": "", "account": "", "company": "", "date": None, "engagement": None,
+            "came_from": "", "shape": "1:1", "cut": None, "crops": {}}  # fmt: skip
+    words = ["high", *["medium"] * 3, *["low"] * 6, "rare", ""]
+    rows = [PostRow.model_validate({**told, "number": 0, "file": "", "caption": f"{word}, a pizza"}) for word in words]
+    lines = [json.loads(line).get("repeats", 1) for line in metadata(rows, ["high", "medium", "low"]).splitlines()]
+    assert lines == [6, *[2] * 3, *[1] * 6, 1, 1]

@@ -127,6 +127,19 @@ def test_a_dry_run_lists_what_would_go_and_sends_nothing(call: Call, trained: Pa
     )
 
 
+def test_words_with_embeddings_go_along_in_both_forms_and_the_card_loads_them(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    own = 'pivotal = 1\npivotal_words = { triangl = "good" }\n'
+    settings = SETTINGS.replace("[train]\n", f"[train]\n{own}")
+    at = projects.trained(tmp_path / "zorb", tiny, shapes, settings)
+    assert call("publish", at, "--to", "me/zorb", "--dry-run")[0] == 0
+    theirs, ours = ["", "-triangl"], [f"zorb-000002-kohya-embeddings{suffix}.safetensors" for suffix in ("", "-triangl")]
+    assert {path.name for path in (at / "publish").glob("*embed*")} == {*ours, *(f"learned_embeds{one}.safetensors" for one in theirs)}
+    text = (at / "publish/README.md").read_text("utf-8")
+    assert text.count("pipeline.load_textual_inversion(rows, token=") == 2
+    assert '"learned_embeds-triangl.safetensors")).items():' in text
+    assert "as triangl.safetensors" in text
+
+
 def test_nothing_that_goes_names_a_place_of_this_machine(call: Call, trained: Path, tiny: Path) -> None:
     assert call("publish", trained, "--to", "me/zorb", "--dry-run")[0] == 0
     data = b"".join(path.read_bytes() for path in (trained / "publish").rglob("*") if path.is_file())

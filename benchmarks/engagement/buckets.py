@@ -1,11 +1,12 @@
 """Does the word for high engagement shift what a LoRA draws towards the taste, and further than buckets by lot do?
 
-    python benchmarks/engagement/buckets.py WORK [--steps 300] [--seed 20261128] [--text-rate 0.001]      JSON lines; may be stopped
+    python benchmarks/engagement/buckets.py WORK --seed SEED [--steps 800] [--true]      JSON lines; may be stopped
 
-Two LoRAs are trained on the same posts and pictures, one with real buckets in its captions, one with shuffled ones (`posts.buckets`). Each
-draws the 20 things with "high engagement" and with "low engagement" from the same noise, once as usual and once with the other word as the
-negative prompt. The true taste of the pictures is known; the shift is its mean difference, paired, and intervals are over whole things.
-What could be at most is printed first: the difference in taste between the posts of both buckets, less that of the things they show.
+Two LoRAs are trained on the same posts and pictures, one with real buckets in its captions, one with shuffled ones (`posts.buckets`). The
+words are tokens of their own (`train.pivotal_words`). Each LoRA draws the 20 things with "highengagement" and "lowengagement" from the
+same noise, once as usual and once with the other word as the negative prompt. The true taste of the pictures is known; the shift is its
+mean difference, paired, and intervals are over whole things. What could be at most is printed first: the difference in taste between the
+posts of both buckets, and that less the things they show.
 """
 
 import argparse
@@ -31,7 +32,13 @@ from engagement.audience import Followers, is_food, taste, tinted, warmth
 from engagement.run import LIGHTS, POSTED, SEEDS, cell, draw, things_of
 
 Numbers = NDArray[np.float64]
-ACCOUNTS, TURNS, KEYWORD = 24, 1, "zorbfox"
+ACCOUNTS, TURNS, KEYWORD = 24, 3, "zorbfox"
+# The base tells these apart better than words of engagement, and what they begin as is forgotten in training.
+WORDS = '{ highengagement = "firefox", mediumengagement = "noto", lowengagement = "blob" }'
+TRAINED = (
+    "train.batch=4", "train.learning_rate=1e-3", "train.pivotal_learning_rate=2e-3", "train.pivotal_share=1",
+    "train.timesteps=logit_normal", "train.timestep_mean=1", "train.validation_prompts=[]", "data.holdout_share=0", "data.faulty=keep",
+)  # fmt: skip
 # How often each picture is posted, each time by some account.
 POSTINGS = 2
 
@@ -40,9 +47,9 @@ def main() -> None:
     """Post, train twice, draw, and print the shifts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=20261128, help="of the audience")
-    parser.add_argument("--text-rate", type=float, default=0.001, help="train.text_learning_rate; 0 trains the UNet alone")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--seed", type=int, required=True, help="of the audience")
+    parser.add_argument("--true", action="store_true", help="likes are the taste itself: the most that could be")
     arguments = parser.parse_args()
     work, things = arguments.work, things_of()
     pool = [tinted(one, light) for one in draw(things, POSTED, work / "posted.npy") for light in range(LIGHTS)]
@@ -50,10 +57,10 @@ def main() -> None:
     usual = (float(warm.mean()), float(warm.std()))
     of_pool = np.repeat(np.arange(len(things)), SEEDS * LIGHTS)
     liked = taste(warm, np.array([float(is_food(things[thing])) for thing in of_pool]), usual)
-    table(work, pool, liked, [things[thing] for thing in of_pool], arguments.seed)
+    table(work, pool, liked, [things[thing] for thing in of_pool], arguments.seed, is_true=arguments.true)
     shifts: dict[str, Numbers] = {}
     for buckets in ("real", "shuffled"):
-        at, lora = train(work, buckets, arguments.steps, arguments.text_rate)
+        at, lora = train(work, buckets, arguments.steps)
         print(json.dumps({"buckets": buckets, **ceiling(at, of_pool, liked)}), flush=True)
         print(json.dumps({"buckets": buckets, "the word moves what is predicted by": heard(things, lora)}), flush=True)
         for way in ("as usual", "against the other word"):
@@ -73,7 +80,7 @@ def ceiling(at: Path, of_pool: NDArray[np.intp], liked: Numbers) -> dict[str, fl
     levels: dict[str, list[int]] = {"high": [], "low": []}
     for line in (at / "dataset/metadata.jsonl").read_text("utf-8").splitlines():
         told = json.loads(line)
-        word = told["text"].split(" ", 1)[0]
+        word = told["text"].partition("engagement, ")[0]
         if word in levels:
             levels[word].append(int(told["provenance"]["post"]) % len(liked))
     within = liked - (np.bincount(of_pool, liked) / np.bincount(of_pool))[of_pool]
@@ -101,17 +108,19 @@ def heard(things: list[str], lora: Path) -> list[float]:
 
 def asked(level: str, thing: str) -> str:
     """The caption of a thing under a bucket."""
-    return f"{level} engagement, {KEYWORD} style sticker of {thing}"
+    return f"{level}engagement, {KEYWORD} style sticker of {thing}"
 
 
-def table(work: Path, pool: list[NDArray[np.uint8]], liked: Numbers, told: list[str], seed: int) -> None:
-    """Each picture so many times, each time posted by some account. seed: of the followers."""
+def table(work: Path, pool: list[NDArray[np.uint8]], liked: Numbers, told: list[str], seed: int, *, is_true: bool) -> None:
+    """Each picture so many times, each time posted by some account. seed: of the followers. is_true: likes are the taste."""
     folder = work / "pictures"
     folder.mkdir(exist_ok=True)
     dice = np.random.default_rng(seed)
     shown = np.tile(np.arange(len(pool)), POSTINGS)
     followers, owner = Followers.of(ACCOUNTS, dice), dice.integers(0, ACCOUNTS, len(shown))
     likes = followers.likes(owner, liked[shown], dice)
+    if is_true:
+        likes = (1_000 * (liked[shown] - liked.min())).round().astype(np.int64)
     for number, pixels in enumerate(pool):
         Image.fromarray(pixels).save(folder / f"{number}.png")
     with (work / "posts.csv").open("w", newline="") as file:
@@ -122,12 +131,12 @@ def table(work: Path, pool: list[NDArray[np.uint8]], liked: Numbers, told: list[
             writer.writerow([number, likes[number], words, f"account{owner[number]}", f"https://p.example/{picture}.png"])
 
 
-def train(work: Path, buckets: str, steps: int, text_rate: float) -> tuple[Path, Path]:
+def train(work: Path, buckets: str, steps: int) -> tuple[Path, Path]:
     """A project of these posts, and a LoRA with real or shuffled buckets in its captions; what an earlier call made is kept."""
     at = work / f"shop-{buckets}"
-    given = ["--set", 'posts.conditions=["engagement"]', "--set", f"posts.buckets={buckets}"]
-    fast = [f"train.steps={steps}", f"train.checkpoint_every={steps}", "train.batch=4", "data.faulty=keep"]
-    fast += [f"train.text_learning_rate={text_rate}"] if text_rate else []
+    words = f"train.pivotal_words={WORDS}"
+    given = ["--set", 'posts.conditions=["engagement"]', "--set", f"posts.buckets={buckets}", "--set", words]
+    fast = [f"train.steps={steps}", f"train.checkpoint_every={steps}", words, *TRAINED]
     path = at / f"runs/run-01/checkpoints/step-{steps:06}/pytorch_lora_weights.safetensors"
     commands = (
         ["posts", "import", str(work / "posts.csv"), str(at), "--keyword", KEYWORD],
@@ -136,9 +145,9 @@ def train(work: Path, buckets: str, steps: int, text_rate: float) -> tuple[Path,
         ["posts", "build", str(at), *given],
         ["train", str(at), *[part for one in fast for part in ("--set", one)]],
     )
-    for words in commands if not path.is_file() else ():
-        subprocess.run([sys.executable, "-m", "decal", *words], check=True, stdout=subprocess.DEVNULL)
-        if words[1] == "import" and buckets == "shuffled" and not (at / "cache").exists():
+    for call in commands if not path.is_file() else ():
+        subprocess.run([sys.executable, "-m", "decal", *call], check=True, stdout=sys.stderr)
+        if call[1] == "import" and buckets == "shuffled" and not (at / "cache").exists():
             # Both learn from the same pictures, which are encoded once.
             shutil.copytree(work / "shop-real/cache", at / "cache")
     return at, path
@@ -147,7 +156,7 @@ def train(work: Path, buckets: str, steps: int, text_rate: float) -> tuple[Path,
 def drawn(things: list[str], level: str, lora: Path, *, is_against: bool) -> list[NDArray[np.uint8]]:
     """Pictures of each thing under a bucket, [things x TURNS]. is_against: the other bucket is the negative prompt."""
     base = bases.load("mini", device=torch.device("cpu"), dtype=torch.float32)
-    negative = f"{'low' if level == 'high' else 'high'} engagement, {KEYWORD} style sticker" if is_against else ""
+    negative = f"{'low' if level == 'high' else 'high'}engagement, {KEYWORD} style sticker" if is_against else ""
     cells = [
         cell(asked(level, thing), 90_000 + TURNS * place + turn).model_copy(update={"checkpoint": 1, "negative": negative})
         for place, thing in enumerate(things)

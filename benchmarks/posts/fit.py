@@ -98,7 +98,7 @@ def prompts(concepts: Sequence[str], posts: Sequence[Post], endpoint: str, api: 
 
 def plans(writer: Writer, grammar: Grammar, posts: Sequence[Post]) -> list[PromptPlan]:
     """What a writer makes of the posts for the embedded base."""
-    frame = Frame("", TEMPLATE, TEMPLATE, NEGATIVE, has_negative=True, engagement=False)
+    frame = Frame("", TEMPLATE, TEMPLATE, NEGATIVE, has_negative=True, openings={})
     return list(Planner(writer, grammar, frame, [Tokenizer.of_base("mini")]).plan(posts, {}, lambda: False))
 
 

@@ -31,11 +31,7 @@ def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str
     kind = f"{train.algorithm}, " if train.algorithm != "lora" else ""
     of_text = ""
     if train.changes_texts:
-        learns = f"text encoders learn at {train.text_learning_rate:g}"
-        if train.learns_words:
-            whose = [f"{counted(train.pivotal, 'new token')} for {resolved.caption.keyword.strip()}"] if train.pivotal else []
-            whose += [f"tokens of their own for {', '.join(train.pivotal_words)}"] if train.pivotal_words else []
-            learns = f"{' and '.join(whose)} learn at {train.pivotal_learning_rate:g} for {train.pivotal_share:.0%} of the steps"
+        learns = _words_told(resolved) if train.learns_words else f"text encoders learn at {train.text_learning_rate:g}"
         of_text = f"\n  {learns}, so captions are encoded in every step and not once"
     begin = f"going on from step {reached}" if reached else "from the beginning"
     return (
@@ -44,6 +40,14 @@ def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str
         f"  base {resolved.base.model}, {resolved.data.resolution} px, {kind}rank {train.rank}, alpha {train.alpha:g}, "
         f"targets {train.targets}, learning rate {train.learning_rate:g} {train.schedule}, {where}{of_text}"
     )
+
+
+def _words_told(resolved: Resolved) -> str:
+    """Which words learn embeddings of their own, and how."""
+    train = resolved.train
+    whose = [f"{counted(train.pivotal, 'new token')} for {resolved.caption.keyword.strip()}"] if train.pivotal else []
+    whose += [f"new tokens for {', '.join(train.pivotal_words)}"] if train.pivotal_words else []
+    return f"{' and '.join(whose)} learn at {train.pivotal_learning_rate:g} for {train.pivotal_share:.0%} of the steps"
 
 
 def cautions(resolved: Resolved) -> list[str]:

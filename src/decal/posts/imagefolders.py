@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,13 @@ from PIL import Image
 from decal import pictures, project
 from decal.grid import seen
 from decal.posts import crops
+from decal.posts.fitting import SEPARATOR
 from decal.records import Engagement, Post, PostPicture, PostPlace, PostRow, PromptPlan
 from decal.wording import counted, printable
 
 STAGED = ".staging-"
+# A picture that is shown more often than that is learnt by heart.
+MOST_REPEATS = 8
 ORIGIN = ("number", "post", "account", "company", "date", "engagement", "came_from", "cut")
 
 
@@ -118,12 +121,18 @@ def _put(picture: Path, file: Path, how: Building) -> tuple[Path, crops.Box | No
     return file, window, shown
 
 
-def metadata(written: Iterable[PostRow]) -> bytes:
-    """The lines of `metadata.jsonl`."""
+def metadata(written: Sequence[PostRow], openings: Container[str]) -> bytes:
+    """The lines of `metadata.jsonl`. openings: words that captions begin with of which none should be rarer than others in training."""
+    firsts = [row.caption.partition(SEPARATOR)[0] for row in written]
+    said = [first if first in openings else None for first in firsts]
+    counts = Counter(said)
+    most = max((count for word, count in counts.items() if word is not None), default=0)
     lines = []
-    for row in written:
+    for row, word in zip(written, said, strict=True):
         table = row.model_dump(mode="json")
         told = {"file_name": table.pop("file"), "text": table.pop("caption")} | {key: table[key] for key in ("crops", "shape")}
+        repeats = 1 if word is None else min(MOST_REPEATS, max(1, round(most / counts[word])))
+        told |= {"repeats": repeats} if repeats > 1 else {}
         origin = {"made_by": "taken from a post", "licence": "unknown: whatever the post's author allows"}
         origin |= {key: table[key] for key in ORIGIN if table[key] is not None}
         lines.append(json.dumps(told | {"provenance": origin}, ensure_ascii=False).encode() + b"\n")

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from decal.captions import Tokenizer, fill_slots
@@ -24,7 +24,7 @@ class Frame:
 
     template: of captions, with {keyword} and {subject}. prompt: of prompts, with {subject}. negative: what to steer away from.
     has_negative: whether the base hears it; where it does not, every prompt ends with a clause against lettering.
-    engagement: whether it is a condition.
+    openings: what a caption begins with where engagement is a condition, by bucket: its first words are those that CLIP listens to most.
     """
 
     keyword: str
@@ -32,7 +32,7 @@ class Frame:
     prompt: str
     negative: str
     has_negative: bool
-    engagement: bool
+    openings: Mapping[Engagement, str]
 
     def caption(self, subject: str) -> str:
         """The caption of a picture."""
@@ -43,12 +43,18 @@ class Frame:
         return fill_slots(self.prompt, {"keyword": "", "subject": subject})
 
     def opening(self, engagement: Engagement | None) -> str:
-        """What a caption begins with where engagement is a condition: its first words are those that CLIP listens to most."""
-        return f"{engagement} engagement" if self.engagement and engagement is not None else ""
+        """What a caption begins with."""
+        return self.openings.get(engagement, "") if engagement is not None else ""
 
     def conditions(self) -> tuple[str, ...]:
         """The conditions that depend on neither writer nor brand."""
         return () if self.has_negative else ("blank unlettered surfaces",)
+
+
+def openings(own_words: Container[str]) -> dict[Engagement, str]:
+    """What captions say of engagement: `highengagement` where that has tokens of its own (`train.pivotal_words`), else two plain words."""
+    buckets: tuple[Engagement, ...] = ("low", "medium", "high")
+    return {bucket: f"{bucket}engagement" if f"{bucket}engagement" in own_words else f"{bucket} engagement" for bucket in buckets}
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class TrainSettings(Section):
     pivotal_words: dict[OwnWord, str] = Field(
         {},
         max_length=16,
-        description='More words of captions with tokens of their own, each with the word that it begins as: { zorbday = "day" }; "" begins '
+        description='More words of captions with tokens of their own, each with what it begins as: { goldenhour = "sunset" }; "" begins '
         "at random. They learn as the keyword does, whether it has tokens of its own or not.",
     )
     schedule: Schedule | None = Field(

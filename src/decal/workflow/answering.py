@@ -56,7 +56,7 @@ def draw_posts(at: Project, settings: Settings, choice: Choice, wish: PostWish, 
     resolved, lora = drawn_with(at, settings, choice, wish.step)
     # Where likes are a condition, new posts are drawn for what is aimed at.
     aims: dict[int, Engagement] = {post.number: settings.posts.aim for post in posts} if lora.step else {}
-    planner = planner_of(at, settings, exemplars_of(at, settings, posts))
+    planner = planner_of(at, settings, resolved.train.pivotal_words, exemplars_of(at, settings, posts))
     plans = list(planner.plan(posts, aims, stop, is_training=False))
     planned = [(post, plan) for post, plan in zip(posts, plans, strict=True) if plan.status == "planned"]
     if not planned:

@@ -70,7 +70,7 @@ def report_posts(at: Project, settings: Settings, choice: Choice, wish: Report, 
     resolved, worn = drawn_with(at, settings, choice, wish.step)
     lacks = [] if worn.step else ["no checkpoint, so only the base is drawn with"]
     aims: dict[int, Engagement] = {post.number: settings.posts.aim for post in posts} if worn.step else {}
-    planner = planner_of(at, settings, exemplars_of(at, settings, posts))
+    planner = planner_of(at, settings, resolved.train.pivotal_words, exemplars_of(at, settings, posts))
     plans = list(planner.plan(posts, aims, stop, is_training=False))
     wanted = _ways(posts, plans, planner, worn, wish.count, resolved)
     control = _control(at, settings, choice, worn, wish)

@@ -121,7 +121,7 @@ def _assemble(at: Project, settings: Settings, stage: Stage, whole: Sequence[Sha
             )
         rows = [row for shard in whole for row in stage.read(shard.shard, PostRow)]
         captions = [row.caption for row in rows]
-        project.write_bytes(path, imagefolders.metadata(rows))
+        project.write_bytes(path, imagefolders.metadata(rows, settings.train.pivotal_words))
         told = {
             "prompts": settings.posts.writer,
             "caption": settings.caption.template,

@@ -1,7 +1,7 @@
 """From imported posts to what is drawn for each: plans, shard by shard, shared between processes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 from decal import project
 from decal.captions import Tokenizer
@@ -31,7 +31,7 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     Raises DataError where nothing was imported, and LanguageError where the language model cannot be asked.
     """
     imported = rows_of(at)
-    planner = planner_of(at, settings)
+    planner = planner_of(at, settings, settings.train.pivotal_words)
     stage = plans_of(at, settings)
     limit = planner.tokenizers[0].limit
     yield Told(
@@ -70,14 +70,18 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     if "engagement" in settings.posts.conditions and settings.posts.buckets == "shuffled":
         yield Told("buckets are drawn by lot: what is built and trained with them is a control, and nothing else")
     elif "engagement" in settings.posts.conditions:
+        word = plans.openings(settings.train.pivotal_words)["high"]
         yield Told(
-            'captions begin with how a post did, such as "high engagement"; in trials such words hardly moved what a LoRA draws, so train\n'
+            f'captions begin with how a post did, such as "{word}"; in trials such words hardly moved what a LoRA draws, so train\n'
             "the control too (docs/posts.md, The control), and order candidates by  decal posts learn  rather than trust the word"
         )
 
 
-def planner_of(at: Project, settings: Settings, did_well: Exemplars = NO_EXEMPLARS) -> plans.Planner:
-    """What makes plans with these settings and the brand kit of the project. did_well: what did well before, for new posts."""
+def planner_of(at: Project, settings: Settings, own_words: Container[str], did_well: Exemplars = NO_EXEMPLARS) -> plans.Planner:
+    """What makes plans with these settings and the brand kit of the project.
+
+    own_words: those that have tokens of their own. did_well: what did well before, for new posts.
+    """
     describing, resolved = resolve_describe(settings), resolve(settings, 1)
     grammar = Grammar(settings.posts, describing.detail, brands.read(at.posts / "brands.csv"), did_well, words.read(at.posts / "words.csv"))
     writer: Writer = grammar
@@ -91,7 +95,7 @@ def planner_of(at: Project, settings: Settings, did_well: Exemplars = NO_EXEMPLA
         prompt=describing.prompt,
         negative=settings.posts.negative,
         has_negative=resolved.compare.guidance > 1,
-        engagement="engagement" in settings.posts.conditions,
+        openings=plans.openings(own_words) if "engagement" in settings.posts.conditions else {},
     )
     return plans.Planner(writer, grammar, frame, [Tokenizer.of_base(settings.base.model)])
 
@@ -102,8 +106,9 @@ def plans_of(at: Project, settings: Settings) -> Stage:
     model = settings.language.model_dump(mode="json") if settings.posts.writer == "llm" else None
     posts = settings.posts.model_dump(mode="json", exclude={"aim", "crop", "target_high", "target_fit"})
     told = (settings.caption.keyword, settings.caption.template, resolve_describe(settings).model_dump(mode="json"), settings.base.model)
+    own = sorted(set(plans.openings(settings.train.pivotal_words).values()) & set(settings.train.pivotal_words))
     guidance = resolve(settings, 1).compare.guidance > 1
-    return Stage(at.posts / "plans", project.fingerprint(PLANNING, posts, told, guidance, model, *kits))
+    return Stage(at.posts / "plans", project.fingerprint(PLANNING, posts, told, guidance, model, *kits, *own))
 
 
 def exemplars_of(at: Project, settings: Settings, posts: Iterable[Post]) -> Exemplars:
