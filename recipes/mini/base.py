@@ -29,9 +29,10 @@ SEED = 30
 STRANGERS = 64
 STRANGE_SHARE = 0.25
 BLIND_SHARE = 0.1
-# Captions are at most half as long as the 77 positions. In most steps those behind the longest caption are left out, which a causal text
-# encoder does not notice and the denoiser hardly does; in the others it sees the padding that it is used with.
-CUT_SHARE = 0.75
+# Captions have up to 20 tokens with the unknown words. In most steps the positions behind the 24th are left out, which a causal text
+# encoder does not notice and the denoiser soon does not mind; in the others it sees the padding that it is used with.
+CUT_SHARE = 7 / 8
+CUT_POSITIONS = 24
 # Of the samples: plain pictures, recoloured ones, several of a kind.
 SHARES = {"plain": 0.72, "coloured": 0.18, "counted": 0.1}
 # Original size, top left corner of the crop and target size in px, as SDXL is told them, of each view of a picture (see `encoded`).
@@ -142,11 +143,8 @@ def views(pixels: Tensor) -> list[Tensor]:
     return [pixels, pixels.flip(-1), small, left[..., 24:], top[..., 24:, :]]
 
 
-def train(worker: Worker, *, plan: Plan, samples: Samples, is_twin: bool, begin: Path | None, seed: int = SEED) -> None:
-    """Train, or go on; writes RUN/base.safetensors at every end.
-
-    begin: a folder whose weights a new run takes over. seed: of what each step sees.
-    """
+def train(worker: Worker, *, plan: Plan, samples: Samples, is_twin: bool, begin: Path | None) -> None:
+    """Train, or go on; writes RUN/base.safetensors at every end. begin: a folder whose weights a new run takes over."""
     vocabulary = vocabulary_of(samples.rows)
     torch.manual_seed(SEED)
     model = (Twin if is_twin else Base)(len(vocabulary.known) + STRANGERS)
@@ -158,19 +156,19 @@ def train(worker: Worker, *, plan: Plan, samples: Samples, is_twin: bool, begin:
     device = worker.device
     groups, alphas = samples.groups(), scheduler().alphas_cumprod
     for step in training.steps():
-        common = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        common = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
         with torch.no_grad():
             for table in model.tables():
                 table[-STRANGERS:] = TOKEN_DEVIATION * torch.randn((STRANGERS, table.shape[1]), generator=common).to(device)
-        rng = random.Random((seed * 1_000_003 + step) * worker.count + worker.rank)
+        rng = random.Random((plan.seed * 1_000_003 + step) * worker.count + worker.rank)
         generator = torch.Generator().manual_seed(rng.getrandbits(48))
         chosen = [rng.choice(groups[name]) for name, size in _counts(plan.batch).items() for _ in range(size)]
         seen = torch.tensor([_view(samples.rows[index], rng, is_twin) for index in chosen])
         clean = samples.latents[torch.tensor(chosen), seen].float()
         texts = ["" if rng.random() < BLIND_SHARE else caption(samples.rows[index], rng) for index in chosen]
         rows = with_strangers(vocabulary.rows(texts), rng, first=len(vocabulary.known))
-        if rng.random() < CUT_SHARE:
-            rows = without_padding(rows)
+        if rng.random() < CUT_SHARE and not (rows[:, CUT_POSITIONS:] != EOS_ROW).any():
+            rows = rows[:, :CUT_POSITIONS]
         # One timestep from each part of the range, so that no batch is all noise or all picture.
         parts = (torch.rand(len(chosen), generator=generator) + torch.arange(len(chosen))) / len(chosen)
         timesteps = (parts[torch.randperm(len(chosen), generator=generator)] * len(alphas)).long()
@@ -192,11 +190,6 @@ def with_strangers(rows: Tensor, rng: random.Random, first: int) -> Tensor:
             words = torch.tensor([first + rng.randrange(STRANGERS) for _ in range(rng.choice((1, 2)))])
             rows[index] = torch.cat([rows[index, :1], words, rows[index, 1 : -len(words)]])
     return rows
-
-
-def without_padding(rows: Tensor) -> Tensor:
-    """The captions without what is padding in all of them: [B, 77] becomes [B, longest caption with its EOS]."""
-    return rows[:, : int((rows != EOS_ROW).sum(1).max()) + 1]
 
 
 def _view(row: Row, rng: random.Random, is_twin: bool) -> int:
@@ -227,12 +220,22 @@ def main() -> None:
     parser.add_argument("--twin", action="store_true", help="in SDXL's layout")
     parser.add_argument("--begin", type=Path, help="a base written by export.py, whose weights a new run takes over")
     parser.add_argument("--seed", type=int, default=SEED, help="a run that begins from written weights should not see the same again")
+    parser.add_argument("--compile", action="store_true", help="two minutes of a core at every start, then a third more pictures a second")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each, where there is no GPU")
     given = parser.parse_args()
     given.run.mkdir(parents=True, exist_ok=True)
     samples = encoded(given.data, given.vae, given.run / "latents.safetensors")
-    plan = Plan(given.run, steps=given.steps, decay=given.decay, rate=given.rate, batch=given.batch, ema=given.ema)
-    launch(partial(train, plan=plan, samples=samples, is_twin=given.twin, begin=given.begin, seed=given.seed), given.workers)
+    plan = Plan(
+        given.run,
+        steps=given.steps,
+        decay=given.decay,
+        rate=given.rate,
+        batch=given.batch,
+        ema=given.ema,
+        seed=given.seed,
+        compiles=given.compile,
+    )
+    launch(partial(train, plan=plan, samples=samples, is_twin=given.twin, begin=given.begin), given.workers)
 
 
 if __name__ == "__main__":
