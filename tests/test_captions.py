@@ -1,6 +1,7 @@
 """Token counts, words of file names, templates, and writing captions."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -94,6 +95,15 @@ def test_known_texts_have_the_counts_of_the_original_clip(tokenizer: Tokenizer) 
     assert [tokenizer.count(text) for text in ("a photo of a cat", "", "A  PHOTO of a CAT ")] == [7, 2, 7]
     # 23 words of Russian, where CLIP's English vocabulary needs six tokens a word; transformers counts the same.
     assert (len(RUSSIAN.split()), tokenizer.count(RUSSIAN)) == (23, 150)
+
+
+def test_a_tokenizer_whose_files_are_changed_is_read_anew(hub_layout: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(hub_layout, tmp_path / "base"))
+    assert Tokenizer.from_folder(folder, 77).split("a cat") == ["a", "cat"]
+    vocabulary = json.loads((folder / "tokenizer" / "vocab.json").read_text("utf-8"))
+    (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\nc a\n", "utf-8")
+    assert {"ca", "t</w>"} <= vocabulary.keys()
+    assert Tokenizer.from_folder(folder, 77).split("a cat") == ["a", "ca", "t"]
 
 
 def test_the_limit_is_that_of_the_base() -> None:

@@ -8,6 +8,7 @@ every other line and key as it was.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
@@ -18,7 +19,7 @@ from decal.dataset import scan
 from decal.errors import BaseModelError
 from decal.metadata import METADATA, Row, caption_cell, caption_key, captions_of, further_keys
 from decal.presets import MINI, base_preset
-from decal.project import write_bytes
+from decal.project import changed, write_bytes
 from decal.settings import CaptionSettings, without_keyword
 from decal.wording import counted, with_article
 
@@ -66,7 +67,7 @@ class Tokenizer:
         encoders: list[Encoder] = []
         for at in (folder / "tokenizer", *sorted(folder.glob("tokenizer_*"))):
             try:
-                encoders.append(Encoder.from_file(str(at / "tokenizer.json")) if (at / "tokenizer.json").is_file() else _clip(at))
+                encoders.append(_encoder(at, changed(at)))
             except Exception as problem:  # The library raises nothing narrower for a damaged file.
                 raise BaseModelError(
                     f"{at} holds no tokenizer that can be read ({problem}).\nPut tokenizer.json, or vocab.json and merges.txt, there."
@@ -215,6 +216,13 @@ def add_row(dataset: Path, row: Mapping[str, object]) -> None:
     if any(there is not None and there.get("file_name") == row["file_name"] for there in map(_read, data.split(b"\n"))):
         return
     write_bytes(dataset / METADATA, data + (b"\n" if data and not data.endswith(b"\n") else b"") + _line(row) + b"\n")
+
+
+@cache
+def _encoder(folder: Path, changed: tuple[tuple[str, int], ...]) -> Encoder:
+    """The tokenizer in a folder; reading it takes a tenth of a second, and one command asks for it several times."""
+    whole = folder / "tokenizer.json"
+    return Encoder.from_file(str(whole)) if whole.is_file() else _clip(folder)
 
 
 def _clip(folder: Path) -> Encoder:

@@ -350,6 +350,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def changed(folder: Path) -> tuple[tuple[str, int], ...]:
+    """The files of a folder and when each was last changed, ns: what is kept in memory of a folder holds while this is the same."""
+    return tuple(sorted((path.name, path.stat().st_mtime_ns) for path in folder.glob("*")))
+
+
 def fingerprint(*parts: object) -> str:
     """Hash of values that JSON can write, hex: equal parts give equal fingerprints on every machine."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

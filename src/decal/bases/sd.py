@@ -8,7 +8,8 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 import diffusers
@@ -31,6 +32,7 @@ from decal.bases.words import Vocabulary, Words
 from decal.errors import AdapterError, BaseModelError
 from decal.pictures import Frame
 from decal.presets import public_name
+from decal.project import changed
 
 # Their loading bars, and notices that torchvision is missing, tell a user nothing to act on.
 diffusers.utils.logging.disable_progress_bar()
@@ -104,7 +106,7 @@ class StableDiffusion:
         """Tokenizer and text encoder, by the folder of the latter."""
         return {
             part: (
-                CLIPTokenizer.from_pretrained(self.folder / tokenizer, local_files_only=True),
+                _tokenizer(self.folder / tokenizer, changed(self.folder / tokenizer)),
                 self._load(kind, part, self.dtype),
             )
             for part, (tokenizer, kind) in self.encoders.items()
@@ -253,6 +255,12 @@ class StableDiffusion:
 def _slice(pixels_each: int) -> int:
     """Pictures that the VAE takes at a time, so that its memory follows a few pictures and not the batch."""
     return max(1, VAE_PIXELS // pixels_each)
+
+
+@cache
+def _tokenizer(folder: Path, changed: tuple[tuple[str, int], ...]) -> CLIPTokenizer:
+    """Reading one takes a third of a second, and a training that draws needs it at each checkpoint; kept, it takes 20 MB."""
+    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 _HASHES: dict[tuple[str, int], bytes] = {}
