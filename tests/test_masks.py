@@ -16,7 +16,8 @@ from decal.cache import Cache, Examples
 from decal.dataset import bring_in, scan
 from decal.errors import DataError, SettingsError
 from decal.objective import loss_of
-from decal.settings import parse
+from decal.settings import parse, resolve
+from decal.workflow.training import told_of
 
 
 @pytest.fixture
@@ -92,6 +93,15 @@ def test_a_training_with_masks_ends_in_other_weights_and_a_whole_white_mask_in_t
         Image.new("L", (96, 96), 255).save(tmp_path / "white" / path.name)
     plain, half_black, white = trained(""), trained("masks"), trained("white")
     assert (white == plain, half_black == plain) == (True, False)
+
+
+def test_a_training_says_how_many_of_its_pictures_have_a_mask(folder: Path) -> None:
+    settings = parse({"data": {"resolution": 64, "masks": "masks"}})
+    records = masks.given(records_of(folder), folder, "masks")
+    (folder.parent / records[0].mask).unlink()
+    learnt = masks.given(records, folder, "masks")[:4]
+    told = told_of(resolve(settings, 4), learnt, checks.run(folder, settings))
+    assert [one.text for one in told] == ["  masks: 3 of the 4 pictures that are learnt have one"]
 
 
 def test_another_mask_is_encoded_anew_and_the_mask_of_a_run_is_known_by_its_bytes(tiny: Path, folder: Path) -> None:

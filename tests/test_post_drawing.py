@@ -8,6 +8,7 @@ from PIL import Image
 from typed import Call
 
 from decal import project
+from decal.grid import read_prompts
 from decal.records import PostDrawing, PostVariant
 from decal.workflow.showing import SAMPLE_POSTS
 
@@ -48,6 +49,9 @@ def test_the_invented_posts_are_planned_and_built(tmp_path: Path, call: Call) ->
         code, out, err = call("posts", *words)
         assert code == 0, err
     assert "28 pictures in" in out
+    # Hardly a post is kept out of so few; the other prompts are about other things, so that compare and grid have enough.
+    assert "2 posts kept out; decal posts report  needs 8" in out
+    assert [len(read_prompts(at / name)) for name in ("prompts.txt", "compare_prompts.txt")] == [10, 8]
     assert "gun" not in (at / "posts/plans/00000.jsonl").read_text().split('"')
     assert call("check", at)[0] == 0
 

@@ -14,9 +14,10 @@ from decal.errors import DataError
 from decal.posts import cleaning, media_column, reading, tables
 from decal.posts.alike import Alikes
 from decal.posts.buckets import buckets, drawn_bucket
+from decal.posts.imagefolders import datasheet
 from decal.posts.report import Report
 from decal.posts.sides import Sides
-from decal.records import Post, PostMedia
+from decal.records import Post, PostMedia, PostRow
 
 HEAD = "id,date,likes,content,username,media,inferred company\n"
 KNOWN = reading.Known({}, datetime(2026, 1, 1, tzinfo=UTC))
@@ -314,6 +315,25 @@ def test_a_second_import_writes_nothing_and_another_table_is_refused(tmp_path: P
     (tmp_path / "other.csv").write_text("content\nhello\n")
     code, _, err = call("posts", "import", tmp_path / "other.csv", tmp_path / "posts")
     assert (code, "another table" in err) == (1, True)
+
+
+def test_another_keyword_or_base_for_a_project_that_is_there_is_refused(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "posts.csv").write_text("content\nA pizza\n")
+    assert call("posts", "import", tmp_path / "posts.csv", "--keyword", "shoplook")[0] == 0
+    code, _, err = call("posts", "import", tmp_path / "posts.csv", "--keyword", "other", "--base", "sd1.5")
+    assert (code, err.count("\n")) == (2, 3)
+    assert "caption.keyword is 'shoplook' and not 'other'" in err
+    assert "base.model is 'mini' and not 'sd1.5'" in err
+    assert call("posts", "import", tmp_path / "posts.csv", "--keyword", "shoplook")[0] == 0
+
+
+def test_the_datasheet_counts_spellings_of_an_account_as_one() -> None:
+    row = PostRow(
+        number=1, file="1.png", sha256="0", width_px=8, height_px=8, caption="a pear", post="1", account="Shop", company="", date=None,
+        engagement=None, came_from="1.png", shape="1:1", cut=None, crops={},
+    )  # fmt: skip
+    told = datasheet("shop", {"in the data set": 2}, [row, row.model_copy(update={"account": "shop"})], {})
+    assert "- Accounts: Shop 2\n" in told
 
 
 def test_a_damaged_shard_is_made_again_and_a_new_map_of_companies_is_used(tmp_path: Path, call: Call) -> None:

@@ -30,8 +30,11 @@ def import_(
     keyword: Annotated[str, typer.Option(help="A new project: the word that will call the style of the account or brand.")] = "",
     base: Annotated[
         str,
-        typer.Option(help="A new project: mini, mini-turbo, mini-xl, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id or a folder."),
-    ] = "mini",
+        typer.Option(
+            help="A new project: mini, mini-turbo, mini-xl, sd1.5, sd2.1, sd2.1-base, sdxl, sdxl-turbo, a hub id or a folder.",
+            show_default="mini",
+        ),
+    ] = "",
     changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:

@@ -152,7 +152,9 @@ def new_prompts(captions: Sequence[str], wanted: Iterable[str], ignored: Sequenc
 
 def datasheet(title: str, counts: Mapping[str, int], written: Sequence[PostRow], settings: Mapping[str, str]) -> str:
     """What is in the data set, where it comes from and what it is not for, as Markdown."""
-    accounts, shapes = Counter(row.account for row in written), Counter(row.shape for row in written)
+    # As each was spelt first; upper and lower case do not tell accounts apart.
+    spelt = {row.account.casefold(): row.account for row in reversed(written)}
+    accounts, shapes = Counter(spelt[row.account.casefold()] for row in written), Counter(row.shape for row in written)
     cuts = sum(row.cut is not None for row in written)
     engagement = Counter(str(row.engagement or "not known") for row in written)
     dates = sorted(row.date for row in written if row.date)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from decal.posts.cleaning import LANGUAGES
-from decal.posts.sides import MIN_ACCOUNTS, MIN_POSTS
+from decal.posts.sides import MIN_ACCOUNTS, MIN_POSTS, too_few
 from decal.records import Post, PostPlace
 from decal.wording import counted, printable
 
@@ -32,9 +32,11 @@ class Report:
     doubtful: Counter[tuple[str, str]] = field(default_factory=Counter)
     sides: Counter[str] = field(default_factory=Counter)
     engagement: Counter[str] = field(default_factory=Counter)
+    reported: int = 0
     repeats: int = 0
     repeated_ids: int = 0
     _ids: set[int] = field(default_factory=set)
+    _silent: set[int] = field(default_factory=set)
     _rows: dict[str, list[int]] = field(default_factory=dict)
     _spellings: dict[str, str] = field(default_factory=dict)
     _several: set[str] = field(default_factory=set)
@@ -44,6 +46,8 @@ class Report:
         for post in posts:
             self.rows += 1
             self.statuses[post.status] += 1
+            if post.status != "kept":
+                self._silent.add(post.number)
             for note in {note[:60] for note in post.notes}:
                 self.notes[note] += 1
                 if self.notes[note] <= NAMED:
@@ -67,6 +71,7 @@ class Report:
         """Where the posts stand."""
         self.repeats = sum(place.alike != place.number for place in places)
         self.sides = Counter(place.side for place in places)
+        self.reported = sum(place.side.startswith("unseen") and place.number not in self._silent for place in places)
         self.engagement = Counter(place.engagement or "not known" for place in places)
 
     def lines(self) -> list[str]:
@@ -88,6 +93,8 @@ class Report:
         kept_out = [f"{self.sides[side]:,} {what}" for side, what in KEPT_OUT.items() if self.sides[side]]
         told = ", ".join(kept_out) or f"none (it takes {MIN_ACCOUNTS} accounts or {MIN_POSTS} posts with dates, and {MIN_POSTS} rows)"
         lines.append(f"  training   {self.sides['train']:,} rows may be trained on; kept out: {told}")
+        if few := too_few(self.reported):
+            lines.append(f"             {few}")
         lines.append(f"  engagement within the account  {_listed(self.engagement)}")
         if self.doubtful:
             told = ", ".join(f"{printable(account)} as {printable(company)}" for (account, company), _ in self.doubtful.most_common(3))
@@ -120,6 +127,7 @@ class Report:
         counts = ("statuses", "notes", "languages", "media", "sides", "engagement")
         table: dict[str, object] = {name: dict(getattr(self, name).most_common()) for name in counts}
         table |= {"rows": self.rows, "accounts": len(self.accounts), "repeats": self.repeats, "repeated_ids": self.repeated_ids}
+        table["reported"] = self.reported
         table["first_rows"] = self._rows
         table["doubtful_companies"] = sum(self.doubtful.values())
         return json.dumps(table, sort_keys=True, ensure_ascii=False, indent=1)

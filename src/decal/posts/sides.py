@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from decal.posts.alike import Alikes
 from decal.posts.buckets import buckets
 from decal.records import Post, PostPlace, Side
+from decal.wording import counted
 
 ACCOUNTS_SHARE, TIME_SHARE = 0.05, 0.05
 # Fewer accounts or posts than this cannot spare any.
 MIN_ACCOUNTS, MIN_POSTS = 10, 40
+# Fewer posts that are kept out say nothing of what is drawn for them.
+MIN_REPORTED = 8
 
 
 @dataclass
@@ -72,6 +75,14 @@ class Sides:
         if len(dates) < MIN_POSTS:
             return None
         return dates[int((1 - TIME_SHARE) * (len(dates) - 1))]
+
+
+def too_few(kept_out: int) -> str:
+    """That so many posts that are kept out are too few for a report, and how many it takes; "" where they are not."""
+    if kept_out >= MIN_REPORTED:
+        return ""
+    dated = round(MIN_REPORTED / TIME_SHARE)
+    return f"{counted(kept_out, 'post')} kept out; decal posts report  needs {MIN_REPORTED}, as a table of some {dated} dated posts has"
 
 
 def known_company(post: Post) -> str:

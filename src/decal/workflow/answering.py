@@ -105,7 +105,10 @@ def draw_posts(at: Project, settings: Settings, choice: Choice, wish: PostWish, 
         rows = []
         for post, plan in part:
             own = [one for one in variants if (one.post, one.account) == (post.id, post.account)]
-            rows.append((_shown(post), f"{_plan_told(plan)}. {_order_told(own)}", {one.variant: at.folder / one.file for one in own}))
+            asked = plan.caption if lora.step else plan.prompt
+            rows.append(
+                (_shown(post), f"{_plan_told(plan, asked)}. {_order_told(own)}", {one.variant: at.folder / one.file for one in own})
+            )
         title = f"Candidates for posts {first + 1} to {first + len(part)} of {wish.table.name}"
         sheet = sheets.posts_sheet(rows, cells, title=title, base=lora.told)
         yield gallery.write_sheet(folder / f"sheet-{first // POSTS_A_SHEET + 1:02d}.png", sheet, len(cells))
@@ -248,7 +251,8 @@ def _order_told(own: Sequence[PostVariant]) -> str:
     return ". ".join([*best, *(f"Out: {', '.join(str(rank) for rank, other in out if other == why)}, {why}" for why in whys)])
 
 
-def _plan_told(plan: PromptPlan) -> str:
+def _plan_told(plan: PromptPlan, asked: str) -> str:
+    """asked: what the pictures were drawn from, with the keyword or without."""
     found = f"subject from {plan.evidence}" if plan.is_understood else "no word of it is known"
     parts = [plan.goal, plan.mood, found, f"by {plan.writer}", counted(plan.tokens, "token")]
-    return f"{printable(plan.caption)}  ({', '.join(part for part in parts if part)})"
+    return f"{printable(asked)}  ({', '.join(part for part in parts if part)})"

@@ -17,6 +17,7 @@ from decal.posts.engagement import Ranker
 from decal.posts.plans import Planner
 from decal.posts.selection import fits
 from decal.posts.shards import Stage
+from decal.posts.sides import too_few
 from decal.presets import public_name
 from decal.project import Project
 from decal.records import Appraisal, AppraisedPost, Cell, Engagement, Post, PostPlace, PromptPlan, Record
@@ -32,8 +33,6 @@ from decal.workflow.published import observed_of
 
 # Raised whenever the same pictures would be judged otherwise.
 APPRAISING = 3
-# Fewer posts say nothing, whatever is drawn for them.
-MIN_POSTS = 8
 SHOWN_POSTS = 8
 ROOM = 20
 
@@ -148,10 +147,8 @@ def _kept_out(at: Project, count: int) -> list[Post]:
         for post in Stage(at.posts / "rows", "").read(one.shard, Post):
             if post.status == "kept" and sides[post.number].startswith("unseen"):
                 found.append(post)
-    if len(found) < MIN_POSTS:
-        raise DataError(
-            f"{at.folder} keeps {counted(len(found), 'post')} out of training; a report needs {MIN_POSTS}.\nImport a table with more posts."
-        )
+    if few := too_few(len(found)):
+        raise DataError(f"{at.folder}: {few}.\nImport a table with more posts into a project of its own.")
     found.sort(key=lambda post: hashlib.sha256(f"{post.id} {post.number}".encode()).digest())
     return sorted(islice(found, count), key=lambda post: post.number)
 

@@ -77,7 +77,7 @@ def _frozen(case: _Case, rivals: Sequence[Rival], made_with: Mapping[str, str | 
     before = project.read_record(run.suite, Suite)
     records = project.read(run.dataset, Record)
     known = [caption for record in records if record.split == "train" for caption in record.captions]
-    own = new_prompts(at.compare_prompts, run, resolved)
+    own = new_prompts(at.compare_prompts, run, resolved) if at.compare_prompts.exists() else []
     avoid = grid.read_prompts(at.prompts) if at.prompts.exists() else []
     own = [prompt for prompt in own if prompt not in avoid]
     kept = [prompt for prompt in before.prompts if prompt.group != "own" and prompt.text not in [*avoid, *own]] if before else []

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from decal import project
+from decal import grid, project
 from decal.errors import DataError, ProjectError
 from decal.events import Event, Progress, Stop, Told
 from decal.posts import imagefolders, pictures
@@ -14,7 +14,7 @@ from decal.project import Project
 from decal.records import Post, PostPicture, PostPlace, PostRow, PromptPlan, Shard, Source
 from decal.settings import Settings
 from decal.wording import counted
-from decal.workflow.planning import plans_of, rows_of, shared
+from decal.workflow.planning import plans_of, rows_of, shared, too_few_kept_out
 
 # Raised whenever a data set would come out otherwise than before.
 BUILDING = 2
@@ -133,13 +133,23 @@ def _assemble(at: Project, settings: Settings, stage: Stage, whole: Sequence[Sha
         ignored = [settings.caption.keyword, *settings.caption.kind_words]
         fresh = imagefolders.new_prompts(captions, _kept_out(at, settings), ignored, GRID_PROMPTS + COMPARE_PROMPTS)
         few = min(COMPARE_PROMPTS, len(fresh) // 2)
-        for prompts, file in ((fresh[:few], at.compare_prompts), (fresh[few:], at.prompts)):
-            if prompts and not file.exists():
-                project.write_text(file, "\n".join(prompts) + "\n")
+        filled = 0
+        for prompts, count, file in ((fresh[:few], COMPARE_PROMPTS, at.compare_prompts), (fresh[few:], GRID_PROMPTS, at.prompts)):
+            if not file.exists():
+                frame = settings.caption
+                others = grid.propose(captions, frame.keyword, frame.template, max(0, count - len(prompts)), [*ignored, *fresh])
+                filled += len(others)
+                fresh += others
+                project.write_text(file, "\n".join([*prompts, *others]) + "\n")
         project.write_text(done, project.to_json_object({"input": wanted, "metadata": project.sha256(path)}) + "\n")
     yield Told(f"{counted(len(rows), 'picture')} in {at.dataset}, with metadata.jsonl and README.md")
-    if not at.prompts.exists() or not at.compare_prompts.exists():
-        yield Told("  too few posts were kept out to make new prompts of; write prompts.txt and compare_prompts.txt yourself")
+    if filled:
+        yield Told(
+            f"  too few posts are kept out to make all prompts of them, so {filled} in {at.prompts.name} and {at.compare_prompts.name}\n"
+            "  are about other everyday things"
+        )
+    if few_told := too_few_kept_out(at):
+        yield Told(f"  {few_told}")
 
 
 def _kept_out(at: Project, settings: Settings) -> Iterator[str]:

@@ -8,7 +8,7 @@ from decal.captions import Tokenizer
 from decal.errors import DataError
 from decal.events import Event, Progress, Stop, Told, stop_if
 from decal.language import Client
-from decal.posts import brands, plans, words
+from decal.posts import brands, plans, sides, words
 from decal.posts.buckets import drawn_bucket
 from decal.posts.exemplars import Exemplars
 from decal.posts.shards import Stage
@@ -67,6 +67,8 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
             f"{counted(left, 'shard')} of {len(imported)} under way in other processes; the same command shows all once they are done"
         )
     yield from (Told(line) for line in _examples(at, stage, imported[0]))
+    if few := too_few_kept_out(at):
+        yield Told(few)
     if "engagement" in settings.posts.conditions and settings.posts.buckets == "shuffled":
         yield Told("buckets are drawn by lot: what is built and trained with them is a control, and nothing else")
     elif "engagement" in settings.posts.conditions:
@@ -129,6 +131,12 @@ def table_of(at: Project) -> PostTable | None:
     """What is known of the table that the posts come from; None where nothing was imported."""
     path = at.posts / "import.json"
     return PostTable.model_validate(project.read_json(path)) if path.is_file() else None
+
+
+def too_few_kept_out(at: Project) -> str:
+    """That too few posts are kept out for a report; "" where there are enough, or where an earlier Decal did not count them."""
+    kept_out = project.read_json(at.posts / "report.json").get("reported")
+    return sides.too_few(kept_out) if isinstance(kept_out, int) else ""
 
 
 def rows_of(at: Project) -> list[Shard]:

@@ -18,7 +18,7 @@ from decal.posts.sides import Sides
 from decal.presets import as_folder, base_preset
 from decal.project import Project
 from decal.records import Post, PostTable, Shard
-from decal.settings import Settings, parse, to_toml
+from decal.settings import Settings, parse, read, to_toml
 from decal.wording import counted, printable
 from decal.workflow.planning import table_of
 
@@ -35,33 +35,51 @@ NAMED = 10
 
 @dataclass(frozen=True)
 class PostOrder:
-    """What posts are imported. columns: those that are called otherwise, as `{"content": "tweet_text"}`."""
+    """What posts are imported.
+
+    columns: those that are called otherwise, as `{"content": "tweet_text"}`. model, keyword: of a new project; "" for the usual.
+    """
 
     table: Path
     columns: Mapping[str, str]
-    model: str = "mini"
+    model: str = ""
     keyword: str = ""
 
 
 def begin_posts(folder: Path, order: PostOrder) -> Project:
-    """The project in a folder, made where there is none. Raises SettingsError where the base or the keyword cannot be."""
+    """The project in a folder, made where there is none.
+
+    Raises SettingsError where the base or the keyword cannot be, or is another than that of the project that is there.
+    """
     at = Project(folder)
     if at.settings.exists():
+        _require_same(at, order)
         return at
     if folder.is_file():
         raise SettingsError(f"{folder} is a file.\nName a folder for the project.")
-    template = "{keyword} style sticker of {subject}" if order.model in ("mini", "mini-turbo", "mini-xl") else "{subject}, {keyword} style"
+    model = order.model or "mini"
+    template = "{keyword} style sticker of {subject}" if model in ("mini", "mini-turbo", "mini-xl") else "{subject}, {keyword} style"
     table: dict[str, dict[str, object]] = {
-        "base": {"model": str(as_folder(order.model) or order.model)},
+        "base": {"model": str(as_folder(model) or model)},
         # Pictures of posts carry lettering and logos, which must not be mirrored; their shapes are those of feeds.
         "data": {"fit": "bucket", "flip": False, "faulty": "leave out"},
         "caption": {"keyword": order.keyword, "kind_words": [], "template": template if order.keyword else _without_keyword(template)},
         "posts": {"writer": "grammar"},
     }
     parse(table, where="decal posts import")
-    base_preset(order.model)
+    base_preset(model)
     project.write_text(at.settings, to_toml(table))
     return at
+
+
+def _require_same(at: Project, order: PostOrder) -> None:
+    """Raise SettingsError where a project that is there is asked for with another keyword or base, which would change nothing."""
+    settings = read(at.settings)
+    wanted = {"caption.keyword": order.keyword, "base.model": str(as_folder(order.model) or order.model) if order.model else ""}
+    there = {"caption.keyword": settings.caption.keyword, "base.model": settings.base.model}
+    others = [f"{at.settings}: {name} is {there[name]!r} and not {one!r}." for name, one in wanted.items() if one and one != there[name]]
+    if others:
+        raise SettingsError("\n".join([*others, "The project is there already: change it in that file, or leave the option out."]))
 
 
 def import_posts(at: Project, settings: Settings, order: PostOrder, stop: Stop) -> Iterator[Event]:

@@ -19,7 +19,7 @@ from decal.records import Record, Rung, Step
 from decal.settings import Resolved, ResolvedTrain, Settings, resolve, written
 from decal.wording import clock, counted
 from decal.workflow.checking import check
-from decal.workflow.training import records_to_train, told_grounds
+from decal.workflow.training import records_to_train, told_of
 
 STEPS = 4
 """The first also pays for what is set up once, so the others are measured."""
@@ -37,7 +37,7 @@ def rehearse(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     learnt = [record for record in records if record.split == "train"]
     resolved = resolve(settings, len(learnt))
     yield Told("\n".join(plan(resolved, records)))
-    yield from told_grounds(resolved, learnt, checked)
+    yield from told_of(resolved, learnt, checked)
     stop_if(stop, "nothing of a rehearsal is kept")
     yield Progress(f"{counted(STEPS, 'step')} of the training")
     measured = _measure(at, resolved, learnt, stop)

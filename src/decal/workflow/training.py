@@ -107,7 +107,7 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
         resume, attempt = _resume(run)
         yield Begun(run, resolved.train.steps, overview.training(run, resolved, counts, where, 0 if resume is None else resume.step))
         yield from (Told(f"  {line}") for line in overview.cautions(resolved))
-        yield from told_grounds(resolved, [record for record in records if record.split == "train"], checked)
+        yield from told_of(resolved, [record for record in records if record.split == "train"], checked)
         cache = Cache(at.cache, base, resolved.data)
         remedy = f"Lower compare.batch or data.resolution (now {resolved.data.resolution} px)."
         if resolved.train.fit_memory == "off":
@@ -200,8 +200,10 @@ def records_to_train(at: Project, settings: Settings, checked: Checked) -> list[
     return masks.given(records, at.dataset, settings.data.masks)
 
 
-def told_grounds(resolved: Resolved, learnt: list[Record], checked: Checked) -> Iterator[Told]:
-    """On which grounds transparent pictures are learnt, where there are several."""
+def told_of(resolved: Resolved, learnt: list[Record], checked: Checked) -> Iterator[Told]:
+    """How many of the pictures that are learnt have a mask, and on which grounds transparent ones are learnt, where there are several."""
+    if masked := sum(bool(record.mask) for record in learnt):
+        yield Told(f"  masks: {masked} of the {counted(len(learnt), 'picture')} that are learnt have one")
     shas = {record.file: record.sha256 for record in learnt if checked.looks[record.file].has_alpha}
     if resolved.data.variants > 1 and shas:
         yield Told(f"  {variants.told(resolved.data.variants, resolved.data.ground, shas)}")
