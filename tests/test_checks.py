@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from decal import checks, duplicates
-from decal.checks import Checked, summary
+from decal.checks import Checked, by_picture, summary
 from decal.pictures import look
 from decal.records import Finding
 from decal.settings import Settings, parse
@@ -302,7 +302,26 @@ def test_ten_thousand_of_a_kind_are_folded_into_ten_lines() -> None:
     ]
     lines = summary(findings)
     assert (len(lines), lines[-1]) == (10, "           ... and 9,992 more like this; decal check --all  lists them")
-    assert len(summary(findings, most=10_000)) == 10_001
+    assert len(by_picture(findings)) == 10_001
+
+
+def test_all_findings_are_listed_by_picture_the_worst_first() -> None:
+    found = [
+        ("note", "a.png", "few words"),
+        ("warning", "b.png", "blurred"),
+        ("error", "b.png", "no caption"),
+        ("note", "b.png", "few words"),
+    ]
+    findings = [Finding(level=level, check=reason, file=file, reason=reason, remedy=f"Mend {reason}.") for level, file, reason in found]
+    assert by_picture(findings) == [
+        "  error    b.png  no caption",
+        "           -> Mend no caption.",
+        "  warning  b.png  blurred",
+        "           -> Mend blurred.",
+        "  note     b.png  few words",
+        "           -> Mend few words.",
+        "  note     a.png  few words",
+    ]
 
 
 def test_a_summary_cannot_move_the_cursor_of_a_terminal() -> None:

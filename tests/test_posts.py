@@ -327,6 +327,22 @@ def test_another_keyword_or_base_for_a_project_that_is_there_is_refused(tmp_path
     assert call("posts", "import", tmp_path / "posts.csv", "--keyword", "shoplook")[0] == 0
 
 
+def test_exit_codes_tell_what_was_typed_from_the_data_and_from_an_earlier_command(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "posts.csv").write_text("content\nA pizza\n")
+    (tmp_path / "bare.csv").write_text("id\n1\n")
+    call("posts", "import", tmp_path / "posts.csv", tmp_path / "shop")
+    typed = [
+        ("import", tmp_path / "no.csv"),
+        ("draw", tmp_path / "no.csv", tmp_path / "shop"),
+        ("media", tmp_path / "shop", "--from", "no"),
+        ("import", tmp_path / "posts.csv", tmp_path / "shop", "--column", "date=Nix"),
+    ]
+    too_early = [("build", tmp_path / "shop"), ("learn", tmp_path / "shop"), ("observe", tmp_path / "posts.csv", tmp_path / "shop")]
+    data = [("import", tmp_path / "bare.csv"), ("report", tmp_path / "shop")]
+    codes = [[call("posts", *words)[0] for words in calls] for calls in (typed, too_early, data)]
+    assert codes == [[2] * 4, [1] * 3, [3] * 2]
+
+
 def test_the_datasheet_counts_spellings_of_an_account_as_one() -> None:
     row = PostRow(
         number=1, file="1.png", sha256="0", width_px=8, height_px=8, caption="a pear", post="1", account="Shop", company="", date=None,

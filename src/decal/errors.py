@@ -12,13 +12,13 @@ class DecalError(Exception):
 
 
 class SettingsError(DecalError):
-    """A setting, an option or an argument is wrong or contradicts another."""
+    """What was typed is wrong: an option, a setting, a prompt, or the name of a file or column that is not there; or two contradict."""
 
     exit_code = 2
 
 
 class DataError(DecalError):
-    """The data set is not fit to train on."""
+    """The data are not fit: pictures, captions, or a table of posts."""
 
     exit_code = 3
 
@@ -44,7 +44,7 @@ class AdapterError(DecalError):
 
 
 class ProjectError(DecalError):
-    """The project folder is missing, busy, read-only or full."""
+    """The project folder is missing, busy, read-only or full, or lacks what an earlier command makes."""
 
 
 class ChangedError(DecalError):

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from decal import masks
-from decal.errors import DataError
+from decal.errors import DataError, SettingsError
 from decal.metadata import METADATA, TEXT_KEYS, Row, caption_key, leaves_folder, read_row
 from decal.pictures import SUFFIXES
 from decal.project import staged_folder, writing
@@ -82,8 +82,8 @@ def bring_in(source: Path | str, dataset: Path, *, caption_column: str | None = 
 
     source: a folder, a picture, a zip, a table, parquet, tars, a concepts.json, or an address on the hub. caption_column: the key that
     holds the captions; None where it has one of the usual names. limit: rows to take; None for all.
-    Raises DataError where there is no picture, where an archive is damaged, encrypted or unpacks to too much, or where the hub does not
-    give the data set; then nothing is left behind.
+    Raises SettingsError where the source is not there, and DataError where there is no picture, where an archive is damaged, encrypted
+    or unpacks to too much, or where the hub does not give the data set; then nothing is left behind.
     """
     with _opened(str(source)) as opened:
         if caption_column is not None and opened.columns is not None and caption_column not in opened.columns:
@@ -287,7 +287,7 @@ def _opened(source: str) -> Iterator[Opened]:
     elif not path.is_file():
         found = tars.matching(source)
         if not found:
-            raise DataError(
+            raise SettingsError(
                 f"{source} is not there.\n"
                 "Name a folder of pictures, a picture, a zip, a table, a parquet file, tars or hf:owner/name after --from."
             )

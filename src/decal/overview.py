@@ -1,7 +1,7 @@
 """A project in a few lines: what the check found, what a run is about, what is there and what comes next. Only reads."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path, PurePosixPath
@@ -17,11 +17,11 @@ from decal.settings import Resolved, Settings, fields, options, read, resolve
 from decal.wording import counted
 
 
-def findings(at: Project, checked: Checked, *, most: int = checks.MAX_LINES) -> list[str]:
-    """What a check found, as lines to print. most: of one kind."""
+def findings(at: Project, checked: Checked, told: Callable[[Sequence[Finding]], list[str]] = checks.summary) -> list[str]:
+    """What a check found, as lines to print. told: how the findings are."""
     counts = [counted(sum(finding.level == level for finding in checked.findings), level) for level in ("error", "warning")]
     head = f"{counted(len(checked.listing.files), 'picture')} in {at.dataset}"
-    return [head, *checks.summary(checked.findings, most=most), f"{', '.join(counts)}, written to {at.findings}"]
+    return [head, *told(checked.findings), f"{', '.join(counts)}, written to {at.findings}"]
 
 
 def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str, reached: int) -> str:

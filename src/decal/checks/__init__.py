@@ -14,14 +14,14 @@ from decal import duplicates, masks, pictures
 from decal.captions import Tokenizer
 from decal.checks import captions, craft, likeness, masked, shapes, whole
 from decal.checks.masked import Mask
-from decal.checks.saying import LEVELS, MAX_LINES, place, summary
+from decal.checks.saying import LEVELS, MAX_LINES, by_picture, place, summary
 from decal.dataset import Listing, scan
 from decal.pictures import Look, PictureError
 from decal.presets import base_preset
 from decal.records import Finding, Source
 from decal.settings import Settings
 
-__all__ = ["LEVELS", "MAX_LINES", "Checked", "Mask", "in_order", "run", "summary"]
+__all__ = ["LEVELS", "MAX_LINES", "Checked", "Mask", "by_picture", "in_order", "run", "summary"]
 
 # Pillow decodes outside Python's lock, so threads use several cores without copies of the process.
 THREADS = 2

@@ -29,21 +29,38 @@ def short(text: str | None) -> str:
     return repr(words if len(words) <= 60 else words[:57] + "...")
 
 
-def summary(findings: Sequence[Finding], *, most: int = MAX_LINES) -> list[str]:
-    """The findings as aligned lines for a terminal, the remedy under each kind; more than `most` of a kind are folded into one line."""
+def summary(findings: Sequence[Finding]) -> list[str]:
+    """The findings as aligned lines for a terminal, the remedy under each kind; what is more of a kind is folded into one line."""
     kinds: dict[tuple[int, str], list[Finding]] = defaultdict(list)
     for one in sorted(findings, key=place):
         kinds[LEVELS.index(one.level), one.check].append(one)
-    shown = [one for kind in kinds.values() for one in kind[:most]]
+    shown = [one for kind in kinds.values() for one in kind[:MAX_LINES]]
     column = min(MAX_FILE_COLUMN, max((len(_name(one)) for one in shown), default=0))
     indent = " " * (2 + 9)
     lines: list[str] = []
     for kind in (kinds[key] for key in sorted(kinds, key=lambda key: key[0])):
-        for remedy, same in groupby(kind[:most], key=lambda one: one.remedy):
+        for remedy, same in groupby(kind[:MAX_LINES], key=lambda one: one.remedy):
             lines += [f"  {one.level:8} {_name(one):{column}}  {printable(one.reason)}".rstrip() for one in same]
             lines.append(f"{indent}-> {printable(remedy)}")
-        if len(kind) > most:
-            lines.append(f"{indent}... and {len(kind) - most:,} more like this; decal check --all  lists them")
+        if len(kind) > MAX_LINES:
+            lines.append(f"{indent}... and {len(kind) - MAX_LINES:,} more like this; decal check --all  lists them")
+    return lines
+
+
+def by_picture(findings: Sequence[Finding]) -> list[str]:
+    """Every finding as aligned lines, those of one picture together, the worst pictures first; a remedy under the first of its kind."""
+    files: dict[str, list[Finding]] = defaultdict(list)
+    for one in sorted(findings, key=place):
+        files[one.file or ""].append(one)
+    column = min(MAX_FILE_COLUMN, max((len(_name(one)) for one in findings), default=0))
+    lines: list[str] = []
+    told: set[tuple[str, str]] = set()
+    for same in files.values():
+        for one in same:
+            lines.append(f"  {one.level:8} {_name(one):{column}}  {printable(one.reason)}".rstrip())
+            if (one.check, one.remedy) not in told:
+                lines.append(f"{' ' * (2 + 9)}-> {printable(one.remedy)}")
+            told.add((one.check, one.remedy))
     return lines
 
 

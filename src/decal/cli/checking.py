@@ -1,6 +1,6 @@
 """The command check: what is wrong with a data set, shown on a sheet, mended and taken back."""
 
-import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from decal.checks import Checked
     from decal.mending import Plan
     from decal.project import Project
+    from decal.records import Finding
     from decal.settings import Settings
 
+Tell = Callable[[Sequence["Finding"]], list[str]]
 UNLOOKED = "text, crops and other styles were not looked for in so many pictures; --look does it"
 
 
@@ -27,7 +29,7 @@ def check(
         bool | None,
         typer.Option("--look/--quick", help="Look for text, crops and other styles; left out, where there are at most 200 pictures."),
     ] = None,
-    lists_all: Annotated[bool, typer.Option("--all", help="List every finding, however many are alike.")] = False,
+    lists_all: Annotated[bool, typer.Option("--all", help="List every finding, those of a picture together.")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help="Draw every picture with its caption and what was found.")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="Mend what needs no judgement; pictures are moved at most, never changed.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what --fix would mend, and change nothing.")] = False,
@@ -49,14 +51,14 @@ def check(
 
     if undo + (fix or dry_run) + sheet + keyword > 1:
         raise SettingsError("--undo, --fix, --sheet and --keyword are done one at a time.\nCall decal check once for each.")
-    most = sys.maxsize if lists_all else checks.MAX_LINES
+    tell = checks.by_picture if lists_all else checks.summary
     if not Project(Path(folder)).settings.is_file() and (folder.startswith("hf:") or Path(folder).exists()):
         if undo or fix or dry_run or keyword:
             raise SettingsError(
                 f"{folder} is no project, so nothing is changed there.\n"
                 f"Make one of it with  decal new my-project --from {quote(folder)}  and call again there."
             )
-        _check_guest(folder, changes, look=look, sheet=sheet, most=most, json=json)
+        _check_guest(folder, changes, look=look, sheet=sheet, tell=tell, json=json)
         return
     at = open_project(Path(folder))
     settings = workflow.settings_of(at, changes)
@@ -67,19 +69,19 @@ def check(
     elif fix or dry_run:
         _show_plan(workflow.fix(at, settings, is_dry=not fix or dry_run), at, is_dry=not fix or dry_run, json=json)
     else:
-        _check(at, settings, changes, look=look, sheet=sheet, most=most, json=json)
+        _check(at, settings, changes, look=look, sheet=sheet, tell=tell, json=json)
         return
     say_next(f"decal check {quote(folder)}" + (" --fix" if dry_run else ""), json)
 
 
-def _check(at: "Project", settings: "Settings", changes: list[str], *, look: bool | None, sheet: bool, most: int, json: bool) -> None:
+def _check(at: "Project", settings: "Settings", changes: list[str], *, look: bool | None, sheet: bool, tell: Tell, json: bool) -> None:
     from decal import mending, overview, workflow
 
     checked = _looked_at(at, settings, workflow.check(at, settings), look, json=json)
     if json:
         print_records(checked.findings)
     else:
-        for line in overview.findings(at, checked, most=most):
+        for line in overview.findings(at, checked, tell):
             print(shown(line))
         if look is None and not workflow.was_looked_at(at, settings, checked):
             print(UNLOOKED)
@@ -107,8 +109,8 @@ def _looked_at(at: "Project", settings: "Settings", checked: "Checked", look: bo
     return workflow.complete(at, settings, checked)
 
 
-def _check_guest(source: str, changes: list[str], *, look: bool | None, sheet: bool, most: int, json: bool) -> None:
-    from decal import checks, workflow
+def _check_guest(source: str, changes: list[str], *, look: bool | None, sheet: bool, tell: Tell, json: bool) -> None:
+    from decal import workflow
     from decal.metadata import METADATA
 
     settings = workflow.guest_settings(changes)
@@ -121,7 +123,7 @@ def _check_guest(source: str, changes: list[str], *, look: bool | None, sheet: b
         if json:
             print_records(checked.findings)
         else:
-            for line in checks.summary(checked.findings, most=most):
+            for line in tell(checked.findings):
                 print(shown(line))
             if any(METADATA in f"{one.file} {one.reason}" for one in checked.findings) and not (Path(source) / METADATA).is_file():
                 print(f"lines are those of the {METADATA} that  decal new  would write")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decal.errors import DataError, SettingsError
+from decal.errors import ProjectError, SettingsError
 from decal.wording import counted, printable, shown
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _pick(at: "Project", picks: Path | None, json: bool) -> int:
 
     questions = candidates.to_pick(at)
     if not questions and not at.candidates.exists():
-        raise DataError(
+        raise ProjectError(
             f"{at.candidates} is not there, so there is nothing to choose from.\nDraw some with  decal draw --from descriptions"
         )
     if not questions:

@@ -50,7 +50,7 @@ def import_(
         raise SettingsError(f"{table} is not a file.\nName a table of posts, such as  decal posts import posts.csv")
     workflow.begin_posts(at, order)
     show_work(at, changes, lambda one, settings: workflow.import_posts(one, settings, order, STOP), json)
-    say_next(f"decal posts plan {quote(str(at))}", json)
+    say_next(f"decal posts plan {quote(str(at))}{typed(changes)}", json)
 
 
 @app.command()
@@ -64,8 +64,9 @@ def plan(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> No
     show_work(folder, changes, lambda at, settings: workflow.plan_posts(at, settings, STOP), json)
     has_pictures = (folder / "posts/pictures").is_dir()
     # Plans that were made with --set are built with the same.
-    command = f"build {quote(str(folder))}{typed(changes)}" if has_pictures else f"media {quote(str(folder))} --from PICTURES"
-    say_next(f"decal posts {command}", json)
+    build = f"decal posts build {quote(str(folder))}{typed(changes)}"
+    media = f"decal posts media {quote(str(folder))} --from PICTURES"
+    say_next(build if has_pictures else f"{media}{f' ; then  {build}' if changes else ''}", json)
 
 
 @app.command()
@@ -99,7 +100,7 @@ def build(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.build_posts(at, settings, STOP), json)
-    say_next(f"decal check {quote(str(folder))}", json)
+    say_next(f"decal check {quote(str(folder))}{typed(changes)}", json)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from shlex import quote
 
-from decal.cli.options import HERE, STOP, Changes, CheckpointStep, Folder, Json, RunName, say_next, show_work
+from decal.cli.options import HERE, STOP, Changes, CheckpointStep, Folder, Json, RunName, say_next, show_work, typed
 
 
 def probe(
@@ -19,4 +19,4 @@ def probe(
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.probe(at, settings, workflow.Choice(run), checkpoint, STOP), json)
-    say_next(f"decal compare {quote(str(folder))}", json)
+    say_next(f"decal compare {quote(str(folder))}{typed(changes)}", json)

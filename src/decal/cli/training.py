@@ -67,7 +67,8 @@ def train(
         if is_first:
             choice = workflow.Choice(run, new_run, accept_changes)
             show_work(folder, changes, lambda at, settings: workflow.train(at, settings, choice, STOP), json)
-            say_next(f"decal compare {quote(str(folder))}", json)
+            named = f" --run {quote(run)}" if run is not None else ""
+            say_next(f"decal compare {quote(str(folder))}{named}{typed(changes)}", json)
 
 
 def grid(
@@ -86,7 +87,7 @@ def grid(
 
     asked = [*listed("grid.guidance", guidance), *changes]
     show_work(folder, asked, lambda at, settings: workflow.draw_grid(at, settings, workflow.Choice(run), checkpoint, STOP), json)
-    say_next(f"decal submit {quote(str(folder))}", json)
+    say_next(f"decal submit {quote(str(folder))}{typed(changes)}", json)
 
 
 def draw(

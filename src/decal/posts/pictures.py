@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import ValidationError
 
 from decal import pictures, project
-from decal.errors import DataError
+from decal.errors import DataError, SettingsError
 from decal.events import Stop, stop_if
 from decal.pictures import PictureError
 from decal.posts.downloads import Downloader
@@ -34,9 +34,9 @@ class Folder:
 
     @classmethod
     def of(cls, folder: Path) -> "Folder":
-        """All pictures below a folder. Raises DataError where there are none."""
+        """All pictures below a folder. Raises DataError where there are none, and SettingsError where there is no folder."""
         if not folder.is_dir():
-            raise DataError(f"{folder} is not a folder.\nName the folder with the pictures of the posts after --from.")
+            raise SettingsError(f"{folder} is not a folder.\nName the folder with the pictures of the posts after --from.")
         names: dict[str, Path] = {}
         root = folder.resolve()
         for parent, _, files in os.walk(folder):

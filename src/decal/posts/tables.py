@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from decal import extras
-from decal.errors import DataError
+from decal.errors import DataError, SettingsError
 from decal.sources import parquets, shards_of
 from decal.wording import printable
 
@@ -79,18 +79,19 @@ def read(path: Path, named: Mapping[str, str], schema: Schema = POSTS, *, earlie
     """The rows of a table.
 
     named: columns that are called otherwise, `{"content": "tweet_text"}`. earlier: what they were called in a table before this one, which
-    goes before the usual names where it is there. Raises DataError where there is no table or a column is missing that must be there; so do
-    the rows where a file turns out to be damaged as a whole.
+    goes before the usual names where it is there. Raises SettingsError where there is no table, or no column
+    of a name in `named`, and DataError where a column is missing that must be there; so do the rows where a file turns out to be damaged
+    as a whole.
     """
     unknown = [name for name in named if name not in schema.columns]
     if unknown:
         first = next(iter(schema.needs))
-        raise DataError(
+        raise SettingsError(
             f"--column {unknown[0]}=... names no column that is read.\n"
             f"There are: {', '.join(schema.columns)}; write for instance  --column {first}=NAME"
         )
     if not path.is_file():
-        raise DataError(f"{path} is not a file.\nName a table: {', '.join(ENDINGS)}.")
+        raise SettingsError(f"{path} is not a file.\nName a table: {', '.join(ENDINGS)}.")
     kind = path.suffix.lower().removeprefix(".")
     readers: dict[str, Callable[[Path, Find], Table]] = {
         "csv": _csv,
@@ -101,7 +102,7 @@ def read(path: Path, named: Mapping[str, str], schema: Schema = POSTS, *, earlie
         "parquet": _parquet,
     }
     if kind not in readers:
-        raise DataError(f"{path} is no table that Decal reads.\nSave it as one of {', '.join(ENDINGS)}.")
+        raise SettingsError(f"{path} is no table that Decal reads.\nSave it as one of {', '.join(ENDINGS)}.")
     names: list[str] = []
 
     def find(there: Iterable[str]) -> dict[str, str]:
@@ -117,14 +118,14 @@ Find = Callable[[Iterable[str]], dict[str, str]]
 
 
 def _columns(path: Path, there: Iterable[str], named: Mapping[str, str], schema: Schema, earlier: Mapping[str, str]) -> dict[str, str]:
-    """The table's own name of each column. Raises DataError where one that must be there has none, or a name is not there."""
+    """The table's own name of each column. Raises as `read` does."""
     by_name = {_plain(name): name for name in there}
     found: dict[str, str] = {}
     for column, names in schema.columns.items():
         wanted = [named[column]] if column in named else [earlier.get(column, ""), *names]
         name = next((by_name[_plain(name)] for name in wanted if name and _plain(name) in by_name), None)
         if name is None and column in named:
-            raise DataError(f"{path} has no column {named[column]!r}.\nIts columns are: {_listed(by_name.values())}.")
+            raise SettingsError(f"{path} has no column {named[column]!r}.\nIts columns are: {_listed(by_name.values())}.")
         if name is not None:
             found[column] = name
     for column, what in schema.needs.items():

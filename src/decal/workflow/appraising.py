@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from decal import project, report
-from decal.errors import DataError
+from decal.errors import DataError, SettingsError
 from decal.events import Event, Stop, Told, stop_if
 from decal.posts import appraisal
 from decal.posts.appraisal import Way
@@ -59,7 +59,7 @@ class _Wanted:
 def report_posts(at: Project, settings: Settings, choice: Choice, wish: Report, stop: Stop) -> Iterator[Event]:
     """Draw kept-out posts in every way, say what is reached, missed and cannot be told, and write `posts/report.html`.
 
-    Raises DataError where too few posts were kept out, or the control is none, and StoppedError where `stop` says so.
+    Raises DataError where too few posts were kept out, SettingsError where the control is none, and StoppedError where `stop` says so.
     """
     posts = _kept_out(at, wish.posts)
     if wish.control is not None and choice.name is None:
@@ -172,16 +172,16 @@ def _ways(
 
 
 def _control(at: Project, settings: Settings, choice: Choice, worn: Worn, wish: Report) -> Worn | None:
-    """The LoRA of the control run; None where none is named. Raises DataError where it is none."""
+    """The LoRA of the control run; None where none is named. Raises SettingsError where it is none."""
     if wish.control is None:
         return None
     if "engagement" not in settings.posts.conditions:
-        raise DataError(
+        raise SettingsError(
             f"posts.conditions of {at.folder} names no engagement, so nothing would be drawn with the word that a control is about.\n"
             'Write  conditions = ["brand", "engagement"]  under [posts] in decal.toml, or pass the --set that it was trained with.'
         )
     if not worn.step or choice.name == wish.control:
-        raise DataError(
+        raise SettingsError(
             f"{wish.control} is what is reported on, and cannot be its own control.\nName another run after --control or --run."
         )
     _, control = drawn_with(at, settings, Choice(wish.control), None)
@@ -189,7 +189,7 @@ def _control(at: Project, settings: Settings, choice: Choice, worn: Worn, wish: 
     is_same = {file: one.sha256 for file, one in real.items()} == {file: one.sha256 for file, one in shuffled.items()}
     if not is_same or all(real[file].captions == one.captions for file, one in shuffled.items()):
         why = "the same captions" if is_same else "other pictures"
-        raise DataError(
+        raise SettingsError(
             f"{wish.control} was trained on {why} and is no control: it takes the same pictures with buckets by lot.\n"
             f"Call  decal posts plan, build  with  --set posts.buckets=shuffled, and  decal train {at.folder} --new-run"
         )

@@ -9,7 +9,7 @@ from decal import candidates, captions, dataset, descriptions, gallery, grid, ki
 from decal.candidates import Question
 from decal.captions import Tokenizer
 from decal.dataset import Brought
-from decal.errors import DataError, SettingsError
+from decal.errors import ProjectError, SettingsError
 from decal.events import Event, Progress, Stop, Told
 from decal.language import Client
 from decal.presets import as_folder, base_preset, public_name
@@ -132,7 +132,7 @@ def draw_candidates(at: Project, settings: Settings, count: int, seed: int, stop
     """Draw so many candidates for each description with the base alone, and the sheets to choose by."""
     lines = project.read(at.descriptions, Description)
     if not lines:
-        raise DataError(f"{at.descriptions} holds no description.\nMake some with  decal describe {at.folder}")
+        raise ProjectError(f"{at.descriptions} holds no description.\nMake some with  decal describe {at.folder}")
     resolved = resolve(settings, 1)
     wanted = candidates.cells(lines, resolved, count, seed)
     side, model = resolved.data.resolution, public_name(resolved.base.model)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from decal import grid, project, runs
-from decal.errors import DataError, SettingsError
+from decal.errors import ProjectError, SettingsError
 from decal.project import Project, Run
 from decal.records import Checkpoint, Record
 from decal.settings import Resolved, Settings, read, resolve
@@ -55,7 +55,7 @@ def trained(at: Project, settings: Settings, choice: Choice) -> tuple[Run, Resol
         else:
             logger.warning("%s is missing or damaged; step %d is left out", run.folder / checkpoint.file, checkpoint.step)
     if not checkpoints:
-        raise SettingsError(f"{run.folder} has no whole checkpoint.\nTrain it with  decal train {at.folder} --run {run.name}")
+        raise ProjectError(f"{run.folder} has no whole checkpoint.\nTrain it with  decal train {at.folder} --run {run.name}")
     return run, begun.model_copy(update={"compare": today.compare, "grid": today.grid, "train": machine}), checkpoints
 
 
@@ -92,12 +92,12 @@ def _listed(checkpoints: Sequence[Checkpoint]) -> str:
 
 
 def new_prompts(path: Path, run: Run, resolved: Resolved) -> list[str]:
-    """The prompts of a file. Raises DataError where one is not new against the training captions."""
+    """The prompts of a file. Raises SettingsError where one is not new against the training captions."""
     prompts = grid.read_prompts(path)
     seen = grid.seen(prompts, *trained_words(run, resolved))
     if seen:
         pairs = "\n".join(f'  "{prompt}" is in the training caption "{text}"' for prompt, text in seen)
-        raise DataError(
+        raise SettingsError(
             f"{path}: {len(seen)} of {counted(len(prompts), 'prompt')} not new.\n{pairs}\n"
             "Write others, about things that were not trained on."
         )

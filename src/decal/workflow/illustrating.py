@@ -24,7 +24,7 @@ GRID_PROMPTS, COMPARE_PROMPTS = 10, 8
 def get_pictures(at: Project, folder: Path | None, downloader: Downloader, stop: Stop) -> Iterator[Event]:
     """Take the pictures of the posts from a folder, or download them where there is none; those that are there are left alone.
 
-    Raises DataError where the folder has no pictures; nothing that a host does ends the work.
+    Raises SettingsError where the folder is not there, DataError where it has no pictures; nothing that a host does ends the work.
     """
     imported = rows_of(at)
     files = pictures.Files(at.posts / "files")
@@ -67,7 +67,8 @@ def get_pictures(at: Project, folder: Path | None, downloader: Downloader, stop:
 def build_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     """Put the pictures of posts with their captions into `dataset/`; several processes may share the shards.
 
-    Raises DataError where plans or pictures are missing, and ProjectError where somebody edited the metadata since.
+    Raises ProjectError where plans or pictures are missing, or where somebody edited the metadata since, and DataError where nothing is
+    left.
     """
     imported = rows_of(at)
     planned, stage = (
@@ -164,16 +165,18 @@ def _kept_out(at: Project, settings: Settings) -> Iterator[str]:
 
 
 def _build_input(at: Project, one: Shard, planned: Stage) -> str:
-    """The hash of all that a shard of the data set is made from. Raises DataError where its plans or pictures are not there."""
+    """The hash of all that a shard of the data set is made from. Raises ProjectError where its plans or pictures are not there."""
     hashes = [one.sha256]
     pictures, places = Stage(at.posts / "pictures", ""), Stage(at.posts / "places", "")
     for stage, command, missing in ((planned, "plan", "plans"), (pictures, "media", "pictures"), (places, "import", "posts")):
         about = stage.about(one.shard)
         if not about.is_file():
-            raise DataError(f"{at.folder} has no {missing} for its part {one.shard} yet.\nCall  decal posts {command} {at.folder}  first.")
+            raise ProjectError(
+                f"{at.folder} has no {missing} for its part {one.shard} yet.\nCall  decal posts {command} {at.folder}  first."
+            )
         shard = Shard.model_validate_json(about.read_bytes())
         if command == "plan" and shard.config_sha256 != planned.config_sha256:
-            raise DataError(f"The plans of {at.folder} were made with other settings.\nCall  decal posts plan {at.folder}  first.")
+            raise ProjectError(f"The plans of {at.folder} were made with other settings.\nCall  decal posts plan {at.folder}  first.")
         hashes.append(shard.sha256)
     return project.fingerprint(*hashes)
 

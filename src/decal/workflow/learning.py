@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from decal import duplicates, pictures, project
-from decal.errors import DataError
+from decal.errors import DataError, ProjectError
 from decal.events import Event, Stop, Told, stop_if
 from decal.pictures import Look, PictureError
 from decal.posts.audience import Audience, Published
@@ -49,7 +49,7 @@ class Liked:
 def learn_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     """Learn what the audience likes beyond who posts it, and say how surely; nothing where nothing changed since.
 
-    Raises DataError where no post has both a picture and likes.
+    Raises DataError where no post has both a picture and likes, and ProjectError where pictures were not looked for.
     """
     liked = _liked(at, settings)
     viewer = Viewer(at.cache, settings.compare.embedder, settings.train.device)
@@ -146,7 +146,7 @@ def _liked(at: Project, settings: Settings) -> Liked:
     companies_out: set[str] = set()
     for shard in rows_of(at):
         if not Stage(at.posts / "pictures", "").about(shard.shard).is_file():
-            raise DataError(f"{at.folder} has no pictures of its posts yet.\nCall  decal posts media {at.folder}  first.")
+            raise ProjectError(f"{at.folder} has no pictures of its posts yet.\nCall  decal posts media {at.folder}  first.")
         places = {place.number: place.side for place in Stage(at.posts / "places", "").read(shard.shard, PostPlace)}
         there = {one.number: one for one in Stage(at.posts / "pictures", "").read(shard.shard, PostPicture) if one.status == "there"}
         for post in Stage(at.posts / "rows", "").read(shard.shard, Post):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from decal import project
-from decal.errors import DataError
+from decal.errors import DataError, ProjectError
 from decal.events import Event, Stop, Told
 from decal.posts import observed, reading, tables
 from decal.project import Project
@@ -27,7 +27,7 @@ def observe_posts(at: Project, settings: Settings, table: Path, columns: Mapping
     variants = variants_of(at)
     names = {one.variant for one in variants}
     if not names:
-        raise DataError(f"{at.folder} has no variants yet.\nDraw some with  decal posts draw NEW_POSTS {at.folder}")
+        raise ProjectError(f"{at.folder} has no variants yet.\nDraw some with  decal posts draw NEW_POSTS {at.folder}")
     likes: dict[str, int] = {}
     unknown: list[str] = []
     faulty: list[str] = []

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 from decal import project
 from decal.captions import Tokenizer
-from decal.errors import DataError
+from decal.errors import ProjectError
 from decal.events import Event, Progress, Stop, Told, stop_if
 from decal.language import Client
 from decal.posts import brands, plans, sides, words
@@ -28,7 +28,7 @@ LISTED_SHARDS = 20
 def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     """Turn every imported post into a PromptPlan; shards that are there, or that another process is making, are left alone.
 
-    Raises DataError where nothing was imported, and LanguageError where the language model cannot be asked.
+    Raises ProjectError where nothing was imported, and LanguageError where the language model cannot be asked.
     """
     imported = rows_of(at)
     planner = planner_of(at, settings, settings.train.pivotal_words)
@@ -140,10 +140,10 @@ def too_few_kept_out(at: Project) -> str:
 
 
 def rows_of(at: Project) -> list[Shard]:
-    """The shards of imported posts. Raises DataError where there are none, or where the import is not done."""
+    """The shards of imported posts. Raises ProjectError where there are none, or where the import is not done."""
     stage = Stage(at.posts / "rows", "")
     if not (at.posts / "report.json").is_file():
-        raise DataError(
+        raise ProjectError(
             f"{at.folder} holds no posts, or its import was stopped.\nImport a table with  decal posts import TABLE {at.folder}"
         )
     return [Shard.model_validate_json(stage.about(shard).read_bytes()) for shard in stage.there()]

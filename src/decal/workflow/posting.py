@@ -195,7 +195,7 @@ def _columns_told(about: PostTable) -> list[str]:
 
 def _sha256(path: Path) -> str:
     if not path.is_file():
-        raise DataError(f"{path} is not a file.\nName a table of posts: {', '.join(tables.ENDINGS)}.")
+        raise SettingsError(f"{path} is not a file.\nName a table of posts: {', '.join(tables.ENDINGS)}.")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

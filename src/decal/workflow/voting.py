@@ -21,12 +21,12 @@ def vote(at: Project, choice: Choice, stop: Stop, *, stop_after: int | None, por
     """Serve pairs of pictures of the best checkpoints until `stop` says so or enough is answered; then join the votes to the verdict.
 
     stop_after: answers that end it; None for when all is asked. port: of the page; 0 for a free one. Raises SettingsError where there is
-    nothing to vote on.
+    nothing to vote on, and ProjectError where nothing was compared.
     """
     run = runs.newest(at, choice.name)
     verdict = runs.verdict_of(run)
     if verdict is None:
-        raise SettingsError(
+        raise ProjectError(
             f"{run.folder} has no verdict yet, or was trained anew since, so it is not known what to ask.\n"
             f"Compare first:  decal compare {at.folder}"
         )
