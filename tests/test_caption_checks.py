@@ -45,7 +45,17 @@ def test_two_words_of_another_language_are_enough(text: str) -> None:
     assert language_of(text) is not None
 
 
-@pytest.mark.parametrize("text", ["Vincent van Gogh, Jan van Eyck", "im so happy, im cool", "Bianca, Leo, bianca", "maison, est. 1854"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Vincent van Gogh, Jan van Eyck",
+        "im so happy, im cool",
+        "Bianca, Leo, bianca",
+        "maison, est. 1854",
+        "Dior homme, maison",
+        "Los Angeles, El Paso",
+    ],
+)
 def test_a_foreign_word_that_comes_twice_is_still_one(text: str) -> None:
     assert language_of(text) is None
 

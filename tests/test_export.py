@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from test_sources import parquet, pictures, png
 
-from decal import export
+from decal import export, masks
 from decal.dataset import Row, bring_in, scan
 from decal.errors import SettingsError
 from decal.export import LAYOUTS, Exported
@@ -41,8 +41,8 @@ def told(rows: tuple[Row, ...], folder: Path) -> set[tuple[str, tuple[str, ...]]
 
 
 def out(dataset: Path, target: Path, kind: str) -> Exported:
-    masks = {"sub/a.png": path} if (path := dataset.parent / "mask.png").exists() else {}
-    return export.write(scan(dataset), dataset, target, kind=kind, keyword="zorb", masks=masks)
+    of = {"sub/a.png": path} if (path := dataset.parent / "mask.png").exists() else {}
+    return export.write(scan(dataset), dataset, target, kind=kind, keyword="zorb", masks=of)
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
@@ -56,13 +56,30 @@ def test_what_is_exported_comes_back_with_the_same_captions_and_bytes(kind: str,
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
-def test_masks_are_written_and_are_no_pictures_when_they_are_read_back(kind: str, tmp_path: Path) -> None:
+def test_masks_are_written_and_come_back_as_masks_of_their_pictures(kind: str, tmp_path: Path) -> None:
     dataset = made(tmp_path / "dataset", ROWS)
     Image.new("L", (8, 8), 127).save(tmp_path / "mask.png")
     out(dataset, tmp_path / "out", kind)
     bring_in(tmp_path / "out", tmp_path / "back")
     assert told(scan(tmp_path / "back").rows, tmp_path / "back") == told(scan(dataset).rows, dataset)
     assert [Image.open(io.BytesIO(data)).getpixel((0, 0)) for data in written_masks(tmp_path / "out", kind)] == [127]
+    ((file, mask),) = masks.found(tmp_path / "back", "back", scan(tmp_path / "back").files).items()
+    assert (tmp_path / "back" / file).read_bytes() == (dataset / "sub/a.png").read_bytes()
+    assert Image.open(tmp_path / mask).getpixel((0, 0)) == 127
+
+
+def test_grey_pictures_in_a_folder_of_masks_are_masks_of_what_has_their_name(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    pictures(source, "img/a.png", "img/b.png", "img/c.png", "masks/b.png", "masks/c.png", "masks/a.png", "masks/z.png")
+    for name in ("masks/a.png", "masks/c.png", "masks/z.png"):
+        Image.new("L", (8, 8), 127).save(source / name)
+    (source / "img/b.png").write_bytes(png("red"))
+    (source / "masks/b.png").write_bytes(png("red"))
+    (source / "masks/c.txt").write_text("a mask of carnival, in pencil")
+    brought = bring_in(source, tmp_path / "dataset")
+    # That of b is coloured, that of c has a caption, and z is of nobody.
+    assert (brought.pictures, brought.masks, list(scan(tmp_path / "dataset").masks)) == (5, 1, ["img/a-masklabel.png"])
+    assert "1 mask left out whose picture is not there: masks/z.png" in brought.told()
 
 
 def written_masks(folder: Path, kind: str) -> list[bytes]:

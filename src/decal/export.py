@@ -7,7 +7,6 @@ Sources: OneTrainer docs/QuickStartGuide.md (23df383); sd-scripts docs/masked_lo
 folder_based_builder.py (5.2.0).
 """
 
-import contextlib
 import io
 import json
 import shutil
@@ -95,10 +94,10 @@ def _imagefolder(job: _Job, staged: Path) -> None:
         for row in job.rows:
             if row.file not in stored:
                 _copy(job.dataset / row.file, staged / row.file)
-                _put(job, row.file, staged / _label(row.file))
+                _put(_mask(job, row.file), staged / masks.beside(row.file))
                 stored.add(row.file)
             # `datasets` reads what ends in _file_name as a picture, without the ending.
-            mask = {"mask_file_name": _label(row.file)} if row.file in job.masks else {}
+            mask = {"mask_file_name": masks.beside(row.file)} if row.file in job.masks else {}
             cell: dict[str, object] = {"text": list(row.captions)} if has_several else caption_cell(row.captions)
             lines.write(to_line({"file_name": row.file} | cell | _repeats(row) | job.keys.get(row.line or 0, {}) | mask) + b"\n")
     if has_several:
@@ -107,7 +106,7 @@ def _imagefolder(job: _Job, staged: Path) -> None:
 
 def _sidecars(job: _Job, staged: Path) -> None:
     for file, path in _with_texts(job, staged, lambda row: row.file).items():
-        _put(job, file, staged / _label(path.as_posix()))
+        _put(_mask(job, file), staged / masks.beside(path.as_posix()))
     if job.masks:
         job.notes.append(f"{counted(len(job.masks), 'mask')} beside the pictures, as OneTrainer reads them")
     if any(row.repeats > 1 for row in job.rows):
@@ -128,7 +127,7 @@ def _kohya(job: _Job, staged: Path) -> None:
 def _kohya_masks(job: _Job, staged: Path, places: Mapping[str, PurePosixPath]) -> None:
     """Masks under the names of their pictures, in folders that kohya's trainer takes for no pictures, and what names them to it."""
     for file, path in places.items():
-        _put(job, file, staged / MASKS / path.with_suffix(".png"), is_always=True)
+        _put(_mask(job, file) or _white(job, file), staged / MASKS / path.with_suffix(".png"))
     subsets = [
         f"[[datasets.subsets]]\nimage_dir = {json.dumps(folder)}\nconditioning_data_dir = {json.dumps(f'{MASKS}/{folder}')}\n"
         f'num_repeats = {folder.partition("_")[0]}\ncaption_extension = ".txt"\n'
@@ -229,7 +228,9 @@ def _parquet(job: _Job, staged: Path) -> None:
                 values = {"image": pictures, "text": one, "repeats": [row.repeats for row in group]}
                 if job.masks:
                     greys = [_mask(job, row.file) for row in group]
-                    values["mask"] = [grey and {"bytes": grey, "path": _label(row.file)} for grey, row in zip(greys, group, strict=True)]
+                    values["mask"] = [
+                        grey and {"bytes": grey, "path": masks.beside(row.file)} for grey, row in zip(greys, group, strict=True)
+                    ]
                 arrays = [pa.array(values[name], kind) for name, kind in columns]
                 file.write_batch(pa.record_batch(arrays, schema=schema), row_group_size=GROUP_ROWS)
     if any(job.keys.values()):
@@ -272,33 +273,30 @@ def _other_keys(dataset: Path, rows: Sequence[Row]) -> dict[int, dict[str, objec
     return found
 
 
-def _label(file: str) -> str:
-    """What OneTrainer calls the mask of a picture."""
-    return PurePosixPath(file).with_suffix("").as_posix() + f"{masks.LABEL}.png"
-
-
 def _mask(job: _Job, file: str) -> bytes | None:
     """The mask of a picture as a grey PNG; None where it has none."""
-    if file not in job.masks:
+    return _png(masks.load(job.masks[file])) if file in job.masks else None
+
+
+def _white(job: _Job, file: str) -> bytes | None:
+    """A mask that lets all of a picture count; None for a picture that cannot be read, which cannot be trained on with a mask either."""
+    try:
+        look = pictures.look(job.dataset / file)
+    except PictureError:
         return None
+    return _png(Image.new("L", (look.width_px, look.height_px), 255))
+
+
+def _png(grey: Image.Image) -> bytes:
     made = io.BytesIO()
-    masks.load(job.masks[file]).save(made, "PNG")
+    grey.save(made, "PNG")
     return made.getvalue()
 
 
-def _put(job: _Job, file: str, target: Path, *, is_always: bool = False) -> None:
-    """Write the mask of a picture. is_always: where it has none, one that lets all of it count."""
-    data = _mask(job, file)
-    if data is None and is_always:
-        made = io.BytesIO()
-        # One that cannot be read cannot be trained on either, with a mask or without.
-        with contextlib.suppress(PictureError):
-            look = pictures.look(job.dataset / file)
-            Image.new("L", (look.width_px, look.height_px), 255).save(made, "PNG")
-        data = made.getvalue() or None
-    if data is not None:
+def _put(mask: bytes | None, target: Path) -> None:
+    if mask is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+        target.write_bytes(mask)
 
 
 def _repeats(row: Row) -> dict[str, object]:

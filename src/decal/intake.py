@@ -158,6 +158,9 @@ class _Writer:
     def add(self, item: Item) -> None:
         """Keep the picture of an item, if it has one that is not there yet, and its line."""
         file = self._keep(item)
+        if item.mask is not None and (label := masks.beside(file)) not in self.stored:
+            self._store(item.mask, self._staged / label)
+            self.stored.add(label)
         if item.line is not None:
             self._add_line(item.line)
         elif item.row is not None:

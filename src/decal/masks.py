@@ -11,18 +11,40 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from decal import pictures, project
-from decal.pictures import MIDDLE, SUFFIXES
+from decal.pictures import MIDDLE, SUFFIXES, PictureError
 from decal.records import Fit, Record
 
 LABEL = "-masklabel"
+# So far two channels of a grey picture may lie apart.
+GREY_LEVELS = 8
 
 
 def labels(files: Iterable[str]) -> set[str]:
     """Those of some files that are masks by OneTrainer's name, `pear-masklabel.png`, whether or not their picture is there."""
     return {file for file in files if _stem(file).endswith(LABEL)}
+
+
+def beside(file: str) -> str:
+    """What the mask of a picture is called beside it, as OneTrainer has it."""
+    return f"{_stem(file)}{LABEL}.png"
+
+
+def is_grey(path: Path) -> bool:
+    """Whether a file may be a mask: a picture that can be read, without colours."""
+    try:
+        red, *others = pictures.load(path, "black").split()
+    except PictureError:
+        return False
+    # JPEG changes grey by a level or two.
+    return all(max(ImageChops.difference(red, other).getextrema()) <= GREY_LEVELS for other in others)
+
+
+def is_white(path: Path) -> bool:
+    """Whether a mask lets all of its picture count, as one does that stands for none."""
+    return load(path).getextrema() == (255, 255)
 
 
 def found(dataset: Path, folder: str, files: Collection[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 The text encoders of Stable Diffusion learned English. Other alphabets fall apart into several tokens a word, and words of other languages
 mean little to them. Small words, and words that captions are made of, are told apart by short lists of our own, without those that
-English has too; one alone proves nothing.
+English has too; one alone proves nothing, nor do such as stand in names.
 """
 
 import re
@@ -63,6 +63,12 @@ OWN_LETTERS = {
     "Swedish": "åäö",
 }
 KNOWN_WORDS = {name: frozenset(f"{small} {COMMON_WORDS.get(name, '')}".split()) for name, small in SMALL_WORDS.items()}
+# They stand in names that English captions have, of brands, towns and people: Dior Homme, Los Angeles, L. Frank Baum. So they prove nothing
+# without a word that does not.
+IN_NAMES = frozenset(
+    "homme maison ours ciel bleu uomo donna rosso rossa blanco haus baum vogel frau le les el los las il lo gli di del da das dos der den "
+    "von van zu".split()
+)
 UNSEEN = ("Cc", "Cf", "Co", "Cn")
 # They decide how letters of some alphabets, and emoji, are put together.
 JOINERS = "\u200c\u200d"
@@ -85,7 +91,8 @@ def language_of(text: str) -> str | None:
         others = different - KNOWN_WORDS[name]
         counts[name] += counts[name] > 0 and any(letter in letters_of for word in others for letter in word)
     best = max(counts, key=lambda name: counts[name])
-    return best if counts[best] >= FOREIGN_WORDS and counts[best] > english else None
+    is_sure = bool((different & KNOWN_WORDS[best]) - ENGLISH - IN_NAMES)
+    return best if counts[best] >= FOREIGN_WORDS and counts[best] > english and is_sure else None
 
 
 def unscrambled(text: str) -> str | None:

@@ -46,7 +46,7 @@ class Item:
     file: the name it should have below `dataset/`, with `/`; "" where the source has none. picture: its bytes or the file to copy; None
     where the row has none. row: its metadata without `file_name`; None for a picture that gets no line. line: a line to be kept to the
     byte, in place of row. is_exact: the name is that of a file below the source, so equal names are one picture; otherwise it is made
-    unlike all others.
+    unlike all others. mask: which places of the picture count, where the source has that elsewhere than beside the picture.
     """
 
     file: str
@@ -54,6 +54,7 @@ class Item:
     row: Mapping[str, object] | None = None
     line: bytes | None = None
     is_exact: bool = False
+    mask: bytes | Path | None = None
 
 
 @dataclass

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ BUFFER_BYTES = 2**20
 MAX_FOOTER_BYTES = 64 * 2**20
 # In this order; `image` is what Hugging Face writes, the others come from converted tars and exports.
 PICTURE_COLUMNS = ("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp", "image_bytes", "bytes", "content")
+MASK_COLUMNS = ("mask", "masks")
 NAME_COLUMNS = ("file_name", "filename", "__key__")
 
 
@@ -61,8 +63,9 @@ def _send_all(shards: Sequence[Shard], where: str) -> None:
     for number, (item, is_unopened) in enumerate(rows, start=1):
         picture = item.picture if isinstance(item.picture, bytes) else None
         name = _name(item.file, picture, number)
-        size = None if picture is None else len(picture)
-        _send({"file": name, "row": item.row, "is_unopened": is_unopened, "size": size}, picture or b"")
+        mask = item.mask if isinstance(item.mask, bytes) else None
+        sizes = {"size": None if picture is None else len(picture), "mask_size": None if mask is None else len(mask)}
+        _send({"file": name, "row": item.row, "is_unopened": is_unopened, **sizes}, (picture or b"") + (mask or b""))
     _send({"end": True})
 
 
@@ -94,13 +97,13 @@ def _limit_memory() -> None:
         return
 
 
+@dataclass(frozen=True)
 class _Plan:
-    """Which columns are what."""
+    """Which columns are what. masks: of the column of masks; none, or one."""
 
-    def __init__(self, picture: str, is_struct: bool, others: tuple[str, ...]):
-        self.picture = picture
-        self.is_struct = is_struct
-        self.others = others
+    picture: str
+    masks: tuple[str, ...]
+    others: tuple[str, ...]
 
 
 def _plan(schema: "pa.Schema", where: str, told: Told) -> _Plan:
@@ -120,12 +123,14 @@ def _plan(schema: "pa.Schema", where: str, told: Told) -> _Plan:
             f"{where} has no column of embedded pictures.\nIts columns are: {kinds}. Local paths in it are not opened; "
             "for a table of paths write a .csv or .jsonl beside the pictures."
         )
-    chosen = next((name for name in PICTURE_COLUMNS if name in pictures), pictures[0])
+    others_first = sorted(pictures, key=lambda name: name in MASK_COLUMNS)
+    chosen = next((name for name in PICTURE_COLUMNS if name in pictures), others_first[0])
     others = tuple(field.name for field in schema if field.name != chosen and _is_plain(field.type))
-    left = [name for name in schema.names if name != chosen and name not in others]
+    masks = tuple(name for name in MASK_COLUMNS if name in pictures and name != chosen)[:1]
+    left = [name for name in schema.names if name != chosen and name not in (*masks, *others)]
     if left:
         told.notes.append(f"pictures come from column {chosen}; left out, because a line cannot hold them: {', '.join(left[:8])}")
-    return _Plan(chosen, types.is_struct(schema.field(chosen).type), others)
+    return _Plan(chosen, masks, others)
 
 
 def _is_plain(kind: "pa.DataType") -> bool:
@@ -143,18 +148,20 @@ def _is_plain(kind: "pa.DataType") -> bool:
 def _rows(shard: Shard, plan: _Plan, description: Any) -> Iterator[tuple[Item, bool]]:
     """The rows of a file, each with whether it has a local path in place of a picture."""
     with _reading(shard, description) as file:
-        missing = [name for name in (plan.picture, *plan.others) if name not in file.schema_arrow.names]
+        missing = [name for name in (plan.picture, *plan.masks, *plan.others) if name not in file.schema_arrow.names]
         if plan.picture in missing:
             raise DataError(f"{shard.name} has no column {plan.picture}, which the first file has.\nBring files of one kind in together.")
-        columns = [name for name in (plan.picture, *plan.others) if name not in missing]
+        columns = [name for name in (plan.picture, *plan.masks, *plan.others) if name not in missing]
         taken = 0
         limit = max(MIN_BOMB_BYTES, MAX_RATIO * shard.size)
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False):
             cells = batch.column(plan.picture)
-            values = {name: _values(batch.column(name)) for name in columns if name != plan.picture}
+            values = {name: _values(batch.column(name)) for name in columns if name in plan.others}
+            masks = next((batch.column(name) for name in plan.masks if name in columns), None)
             for place in range(batch.num_rows):
                 item, is_unopened = _item(cells[place].as_py(), {name: column[place] for name, column in values.items()})
-                taken += len(item.picture) if isinstance(item.picture, bytes) else 0
+                item = replace(item, mask=None if masks is None else _bytes(masks[place].as_py()))
+                taken += sum(len(data) for data in (item.picture, item.mask) if isinstance(data, bytes))
                 if taken > limit:
                     raise DataError(f"{shard.name} unpacks to more than {MAX_RATIO} times its {shard.size:,} bytes.\nLeave it out.")
                 yield item, is_unopened
@@ -167,6 +174,12 @@ def _values(column: Any) -> list[object]:
     is_time = pa.types.is_temporal(column.type)
     values: list[object] = (column.cast(pa.string()) if is_time else column).to_pylist()
     return values
+
+
+def _bytes(cell: Any) -> bytes | None:
+    """What is embedded in a cell."""
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    return data if isinstance(data, bytes) else None
 
 
 def _item(cell: Any, row: dict[str, Any]) -> tuple[Item, bool]:

@@ -2,14 +2,14 @@
 
 Pictures keep their names and sub-folders. Captions come from `metadata.jsonl`, `metadata.csv` or `.txt` files, at the top or beside nested
 pictures. Where all pictures lie in folders that kohya's trainer would read, the number is how often it shows them an epoch, and the words
-are the caption of pictures without a file of their own.
+are the caption of pictures without a file of their own. Grey pictures in a folder `masks/` that have the names of others are their masks.
 """
 
 import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from decal import masks
@@ -28,7 +28,7 @@ from decal.metadata import (
 )
 from decal.pictures import SUFFIXES
 from decal.records import Finding
-from decal.sources import Item, Opened, Told, in_utf8, licence_in, to_line, to_row
+from decal.sources import Item, Opened, Told, apart, in_utf8, licence_in, to_line, to_row
 from decal.wording import counted, printable
 
 CSV = "metadata.csv"
@@ -54,9 +54,10 @@ def read(folder: Path, where: str, *, only: str | None = None, outside: Sequence
         some = ", ".join(printable(file) for file in found.foreign[:3]) + (", ..." if len(found.foreign) > 3 else "")
         told.notes.append(f"{counted(len(found.foreign), 'picture')} that Decal cannot read left out ({some}); save them as JPEG or PNG")
     kind = "folder" if only is None else "picture"
+    of = _masks(folder, found, told)
     if only is None and not found.metadata and (sets := _kohya_sets(found.pictures)):
-        return Opened("kohya", where, _kohya_items(folder, found.pictures, sets, told), told, licence=licence_in(folder))
-    return Opened(kind, where, _items(folder, found), told, licence=licence_in(folder) if only is None else None)
+        return Opened("kohya", where, _kohya_items(folder, found.pictures, sets, told, of), told, licence=licence_in(folder))
+    return Opened(kind, where, _items(folder, found, of), told, licence=licence_in(folder) if only is None else None)
 
 
 def sidecar(picture: Path) -> tuple[str, ...]:
@@ -130,7 +131,26 @@ def _has_picture(beside: Path, there: set[str]) -> bool:
     return any(beside.stem + suffix in there or beside.stem + suffix.upper() in there for suffix in SUFFIXES)
 
 
-def _items(folder: Path, found: _Found) -> Iterator[Item]:
+def _masks(folder: Path, found: _Found, told: Told) -> dict[str, Path]:
+    """The masks that lie in folders of their own, by their pictures; none of them is among the pictures of `found` then."""
+    if not (there := apart.candidates(found.pictures)):
+        return {}
+    named = {row.get("file_name") for line in _lines(folder, found) if (row := to_row(line.removeprefix(b"\xef\xbb\xbf"))) is not None}
+    grey = [file for file in there if file not in named and not sidecar(folder / file) and masks.is_grey(folder / file)]
+    of = apart.pictures_of(grey, [file for file in found.pictures if file not in there])
+    if not of:
+        return {}
+    found.pictures[:] = [file for file in found.pictures if file not in grey]
+    if strays := [file for file in grey if file not in of]:
+        told.notes.append(f"{counted(len(strays), 'mask')} left out whose picture is not there: {', '.join(map(printable, strays[:3]))}")
+    # As kohya's trainer wants one of every picture, most say nothing.
+    telling = {mask: picture for mask, picture in of.items() if not masks.is_white(folder / mask)}
+    if len(telling) < len(of):
+        told.notes.append(f"{counted(len(of) - len(telling), 'mask')} left out that let all of their picture count, which changes nothing")
+    return {picture: folder / mask for mask, picture in telling.items()}
+
+
+def _items(folder: Path, found: _Found, of: Mapping[str, Path]) -> Iterator[Item]:
     """The source's own `metadata.jsonl` first, verbatim, then what other files say, then pictures that none of them names."""
     pictures = set(found.pictures)
     named: set[str] = set()
@@ -142,14 +162,14 @@ def _items(folder: Path, found: _Found) -> Iterator[Item]:
         named.add(file)
         if line.strip() and isinstance(read_row(line.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r"), 0), Finding):
             faulty.append((0, line))
-        yield Item(file, folder / file if file in pictures else None, line=line, is_exact=True)
+        yield Item(file, folder / file if file in pictures else None, line=line, is_exact=True, mask=of.get(file))
     # A picture whose own line cannot be used must not get a second one.
     lost = seem_named(faulty, found.pictures)
     labels = masks.labels(found.pictures)
     for file in found.pictures:
         if file not in named:
             row = None if file in lost or file in labels else caption_cell(sidecar(folder / file))
-            yield Item(file, folder / file, row=row, is_exact=True)
+            yield Item(file, folder / file, row=row, is_exact=True, mask=of.get(file))
 
 
 def _lines(folder: Path, found: _Found) -> Iterator[bytes]:
@@ -188,16 +208,14 @@ def _kohya_sets(pictures: Sequence[str]) -> dict[str, tuple[int, str]]:
     return sets
 
 
-def _kohya_items(folder: Path, pictures: Sequence[str], sets: dict[str, tuple[int, str]], told: Told) -> Iterator[Item]:
+def _kohya_items(
+    folder: Path, pictures: Sequence[str], sets: dict[str, tuple[int, str]], told: Told, of: Mapping[str, Path]
+) -> Iterator[Item]:
     # Beside img/, kohya's GUI keeps pictures of the class in reg/ for a loss of their own, which Decal has not; learnt like the others,
     # they would wash the style out.
     tops = {PurePosixPath(file).parts[0] for file in pictures}
     left = {name for name in sets if PurePosixPath(name).parts[0] == "reg"} if "img" in tops else set()
-    # Masks have the folders and names of their pictures, as `decal export` writes them.
-    of_masks = {name for name in sets if name.startswith("masks/") and name.removeprefix("masks/") in sets}
-    if of_masks:
-        told.notes.append("masks/ is not brought in; put masks into a folder of the project and name it in data.masks")
-    kept = {name: found for name, found in sets.items() if name not in left | of_masks}
+    kept = {name: found for name, found in sets.items() if name not in left}
     counts = {repeats for repeats, _ in kept.values()}
     worded = 0
     labels = masks.labels(pictures)
@@ -213,7 +231,7 @@ def _kohya_items(folder: Path, pictures: Sequence[str], sets: dict[str, tuple[in
         if not captions and not any(picture.with_suffix(suffix).exists() for suffix in SIDECARS):
             captions, worded = (words,), worded + 1
         row = caption_cell(captions) | ({"repeats": repeats} if len(counts) > 1 else {})
-        yield Item(file, picture, row=row, is_exact=True)
+        yield Item(file, picture, row=row, is_exact=True, mask=of.get(file))
     listed = ", ".join(f"{printable(name)} ({repeats})" for name, (repeats, _) in sorted(kept.items())[:5])
     listed += ", ..." if len(kept) > 5 else ""
     if len(counts) > 1:

@@ -55,15 +55,15 @@ def require() -> None:
         ) from problem
 
 
-def _items(frames: Iterator[tuple[dict[str, Any], bytes | None]], told: Told) -> Iterator[Item]:
+def _items(frames: Iterator["Frame"], told: Told) -> Iterator[Item]:
     with contextlib.closing(frames):  # type: ignore[type-var]
-        for head, picture in frames:
+        for head, (picture, mask) in frames:
             told.unopened += int(head["is_unopened"])
-            yield Item(head["file"], picture, row=head["row"])
+            yield Item(head["file"], picture, row=head["row"], mask=mask)
 
 
-def _frames(shards: Sequence[Shard], where: str, *, has_pictures: bool = True) -> Iterator[tuple[dict[str, Any], bytes | None]]:
-    """What the child sends: a description of the source, then a row at a time with its picture. Raises DataError where it fails."""
+def _frames(shards: Sequence[Shard], where: str, *, has_pictures: bool = True) -> Iterator["Frame"]:
+    """What the child sends: a description of the source, then a row at a time with picture and mask. Raises DataError where it fails."""
     command = [sys.executable, "-m", "decal.sources.arrow"]
     order = {"where": where, "shards": [asdict(shard) for shard in shards], "has_pictures": has_pictures}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
@@ -85,12 +85,17 @@ def _frames(shards: Sequence[Shard], where: str, *, has_pictures: bool = True) -
             child.kill()
 
 
-def _frame(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes | None] | None:
-    """The next head with its picture; None where the child broke off."""
+Frame = tuple[dict[str, Any], tuple[bytes | None, bytes | None]]
+"""A head with the bytes that follow it: of the picture and of its mask."""
+
+
+def _frame(pipe: IO[bytes]) -> Frame | None:
+    """The next head with its picture and its mask; None where the child broke off."""
     try:
         head = json.loads(pipe.readline())
     except ValueError:
         return None
-    size = head.get("size")
-    picture = None if size is None else pipe.read(size)
-    return None if picture is not None and len(picture) < size else (head, picture)
+    sizes = head.get("size"), head.get("mask_size")
+    picture, mask = (None if size is None else pipe.read(size) for size in sizes)
+    is_whole = all(data is None or len(data) == size for data, size in zip((picture, mask), sizes, strict=True))
+    return (head, (picture, mask)) if is_whole else None

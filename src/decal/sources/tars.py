@@ -1,6 +1,7 @@
 """WebDataset tars -> Items: files that follow each other and share a name up to the first dot are one sample.
 
-`0001.png` is the picture, `0001.txt` holds its captions, one a line, `0001.json` the other keys of its row. Tars are read as streams, never
+`0001.png` is the picture, `0001.txt` holds its captions, one a line, `0001.json` the other keys of its row, `0001.mask.png` which places of
+it count. Tars are read as streams, never
 unpacked, so links and devices mean nothing here; what a header declares is believed only within limits, and the bytes that come out of a
 packed tar are counted.
 """
@@ -14,7 +15,7 @@ import struct
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
@@ -31,6 +32,8 @@ MAX_MEMBERS = 3_000_000
 MAX_TEXT_BYTES = 2**20
 # Beyond the limit of a picture by one, so that `check` says that the file is too large.
 MAX_PICTURE_BYTES = MAX_FILE_BYTES + 1
+# As `decal export` and readers of WebDataset call a second picture of a sample.
+MASK = ".mask.png"
 BLOCK_BYTES = 512
 MAX_NAMED = 1000
 
@@ -60,6 +63,7 @@ class _Sample:
     key: str
     picture: bytes | None = None
     suffix: str = ""
+    mask: bytes | None = None
     captions: tuple[str, ...] = ()
     row: dict[str, object] = field(default_factory=dict)
 
@@ -68,14 +72,14 @@ class _Sample:
         row = {key: value for key, value in self.row.items() if key != "file_name"}
         if self.captions and row.get("text") not in (None, *self.captions):
             row["source_text"] = row.pop("text")
-        return Item(self.key + self.suffix, self.picture, row=row | caption_cell(self.captions))
+        return Item(self.key + self.suffix, self.picture, row=row | caption_cell(self.captions), mask=self.mask)
 
 
 def _numbered(items: Iterator[Item]) -> Iterator[Item]:
     for number, item in enumerate(items, start=1):
         picture = item.picture if isinstance(item.picture, bytes) else None
         name = fit_name(item.file, picture, number)
-        yield Item(name, item.picture, row=item.row)
+        yield replace(item, file=name)
 
 
 def _samples(shard: Shard, told: Told) -> Iterator[Item]:
@@ -93,6 +97,8 @@ def _samples(shard: Shard, told: Told) -> Iterator[Item]:
             sample.captions = sidecar_captions(data)
         elif suffix == ".json":
             sample.row = to_row(data) or {"json": data.decode("utf-8", "replace")}
+        elif suffix == MASK:
+            sample.mask = data
         elif sample.picture is None:
             sample.picture, sample.suffix = data, suffix
         else:
@@ -135,8 +141,8 @@ def _limit_bytes(member: tarfile.TarInfo, told: Told) -> int | None:
         return None
     if member.isdir() or path.name.startswith("."):
         return None
-    if member.isreg() and not member.issparse() and suffix in (*SUFFIXES, ".txt", ".json"):
-        return MAX_PICTURE_BYTES if suffix in SUFFIXES else MAX_TEXT_BYTES
+    if member.isreg() and not member.issparse() and suffix in (*SUFFIXES, MASK, ".txt", ".json"):
+        return MAX_PICTURE_BYTES if suffix in (*SUFFIXES, MASK) else MAX_TEXT_BYTES
     told.ignored += 1
     return None
 
