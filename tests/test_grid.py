@@ -8,7 +8,7 @@ from sd_parsers import ParserManager
 
 from decal.errors import SettingsError
 from decal.grid import Nearest, compare_cells, grid_cells, nearest, png_text, propose, read_prompts, seen, tensors_sha256
-from decal.lettering import legible, width_px, wrap
+from decal.lettering import legible, one_font, width_px, wrap
 from decal.records import Cell, Step
 from decal.settings import ResolvedCompare, ResolvedGrid
 from decal.sheets import compare_sheet, grid_sheet
@@ -204,6 +204,13 @@ def test_no_character_of_a_prompt_turns_into_an_empty_box() -> None:
     boxes = [character for character in text if character != " " and bytes(font.getmask(character)) == bytes(font.getmask("\uffff"))]
     assert boxes == []
     assert text.endswith("\\U0010fffd fox")
+
+
+def test_an_umlaut_changes_no_font_on_a_sheet() -> None:
+    with one_font(["plain words", "größer"]):
+        fonts = {legible(text, 15)[0].getname() for text in ("plain words", "größer", "words")}
+    assert len(fonts) == 1
+    assert legible("plain words", 15)[0].getname()[0] == "Aileron"
 
 
 def test_wrapped_lines_keep_every_letter_and_fit_the_column() -> None:

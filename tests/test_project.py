@@ -1,3 +1,4 @@
+import contextlib
 import os
 import subprocess
 import sys
@@ -72,6 +73,15 @@ def test_a_second_writer_is_refused_and_told_who_is_there(tmp_path: Path) -> Non
         code = f"from decal.project import lock; from pathlib import Path\nwith {held}: pass"
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr
     assert "is being written by another process, which is training here" in told
+
+
+def test_a_folder_that_was_made_for_a_lock_goes_with_it_unless_something_was_written(tmp_path: Path) -> None:
+    for name in ("refused", "begun"):
+        with contextlib.suppress(ProjectError), lock(tmp_path / name / "steps.jsonl", "training"):
+            if name == "begun":
+                (tmp_path / name / "run.json").touch()
+            raise ProjectError("it cannot be trained on")
+    assert [path.name for path in tmp_path.iterdir()] == ["begun"]
 
 
 def test_a_lock_is_free_after_its_holder_was_killed(tmp_path: Path) -> None:

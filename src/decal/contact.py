@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from decal import masks, pictures
 from decal.checks import LEVELS, Checked, Mask
 from decal.curves import PAPER, QUIET, RULE, TEXT
-from decal.lettering import LINE_HEIGHT, width_px, wrap, write
+from decal.lettering import LINE_HEIGHT, one_font, width_px, wrap, write
 from decal.records import Finding
 from decal.wording import counted
 
@@ -61,8 +61,16 @@ def sheet(folder: Path, files: Sequence[str], checked: Checked, title: str, *, i
     captions = {row.file: row.captions for row in checked.listing.rows}
     there = set(checked.listing.files)
     of_set = [one for name, found in by_file.items() if name not in there for one in found] if is_first else []
-    tiles = [_tile(folder, file, captions.get(file, ()), by_file.get(file, []), checked.masks.get(file)) for file in files]
-    return _page(title, _facts(checked, by_file), of_set, tiles)
+    # The same font on every page of a set.
+    texts = [
+        title,
+        *checked.listing.files,
+        *(text for told in captions.values() for text in told),
+        *(one.reason for one in checked.findings),
+    ]
+    with one_font(texts):
+        tiles = [_tile(folder, file, captions.get(file, ()), by_file.get(file, []), checked.masks.get(file)) for file in files]
+        return _page(title, _facts(checked, by_file), of_set, tiles)
 
 
 def _rank(found: Sequence[Finding]) -> int:

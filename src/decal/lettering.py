@@ -1,11 +1,15 @@
 """Text on sheets: which font can show it, where its lines break, and putting it on a page.
 
 Pillow's built-in font (Aileron) covers ASCII and little more. A text that needs other characters is set in whichever of a short list of
-system fonts has most of them; characters that it lacks are written as \\u escapes, so that nothing turns into empty boxes unnoticed.
+system fonts has most of them; characters that it lacks are written as \\u escapes, so that nothing turns into empty boxes unnoticed. What
+is written within `one_font` is set in one font as far as that has the characters, so that an umlaut does not make a line stand out.
 """
 
 import functools
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from PIL import ImageDraw, ImageFont
@@ -38,11 +42,24 @@ SYSTEM_FONTS = tuple(
 )
 
 
+# The font of the sheet that is being made.
+_OF_SHEET: ContextVar[Path | None] = ContextVar("font of the sheet", default=None)
+
+
+@contextmanager
+def one_font(texts: Iterable[str]) -> Iterator[None]:
+    """Set all that is written meanwhile in the font that shows most of these texts; a text that another shows better, in that one."""
+    token = _OF_SHEET.set(_best(set().union(*texts)))
+    try:
+        yield
+    finally:
+        _OF_SHEET.reset(token)
+
+
 def legible(text: str, size_px: int) -> tuple[Font, str]:
     """The font that shows most of a text, and the text with what even that font lacks as escapes."""
     text = " ".join(text.split())
-    sources = (None, *(path for path in SYSTEM_FONTS if path.exists()))
-    best = min(sources, key=lambda source: sum(not _has_glyph(source, character) for character in set(text)))
+    best = _best(set(text))
     return _font(best, size_px), "".join(character if _has_glyph(best, character) else _escape(character) for character in text)
 
 
@@ -79,6 +96,12 @@ def width_px(text: str, size_px: int) -> float:
     """How wide a text is on one line."""
     font, text = legible(text, size_px)
     return font.getlength(text)
+
+
+def _best(characters: set[str]) -> Path | None:
+    """The font that has most of some characters, that of the sheet before others; None for Pillow's own."""
+    sources = (_OF_SHEET.get(), None, *(path for path in SYSTEM_FONTS if path.exists()))
+    return min(sources, key=lambda source: sum(not _has_glyph(source, character) for character in characters))
 
 
 @functools.cache

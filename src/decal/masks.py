@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops
+from PIL import Image
 
 from decal import pictures, project
 from decal.pictures import MIDDLE, SUFFIXES, PictureError
 from decal.records import Fit, Record
 
 LABEL = "-masklabel"
-# So far two channels of a grey picture may lie apart.
+# So far the channels of a grey picture may lie apart; JPEG changes them by a level or two.
 GREY_LEVELS = 8
 
 
@@ -35,11 +35,10 @@ def beside(file: str) -> str:
 def is_grey(path: Path) -> bool:
     """Whether a file may be a mask: a picture that can be read, without colours."""
     try:
-        red, *others = pictures.load(path, "black").split()
+        levels = np.array(pictures.load(path, "black"), np.int16)
     except PictureError:
         return False
-    # JPEG changes grey by a level or two.
-    return all(max(ImageChops.difference(red, other).getextrema()) <= GREY_LEVELS for other in others)
+    return bool(np.ptp(levels, axis=-1).max() <= GREY_LEVELS)
 
 
 def is_white(path: Path) -> bool:

@@ -312,8 +312,10 @@ def staged_folder(target: Path) -> Iterator[Path]:
 def lock(path: Path, doing: str) -> Iterator[None]:
     """Hold the only right to write a stream, for instance `steps.jsonl`.
 
-    Raises ProjectError at once where another process holds it. The lock goes with the process, however it ends.
+    Raises ProjectError at once where another process holds it. The lock goes with the process, however it ends; so does the folder of the
+    stream, where it was made for this and nothing was written there.
     """
+    is_new = not path.parent.exists()
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(path.with_name(f".{path.name}.lock"))
@@ -326,6 +328,10 @@ def lock(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     finally:
+        if is_new and [one.name for one in path.parent.iterdir()] == [Path(held.lock_file).name]:
+            with contextlib.suppress(OSError):  # Some systems keep a file that is open.
+                Path(held.lock_file).unlink()
+                path.parent.rmdir()
         held.release()
 
 

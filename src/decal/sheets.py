@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from decal.curves import ACCENT, PAPER, QUIET, RULE, TEXT, Plot, draw_losses
 from decal.grid import A1111_SAMPLERS
-from decal.lettering import LINE_HEIGHT, width_px, wrap, write
+from decal.lettering import LINE_HEIGHT, one_font, width_px, wrap, write
 from decal.presets import public_name
 from decal.records import Cell, Step
 from decal.wording import counted
@@ -138,8 +138,7 @@ def compare_sheet(
     shown = ["the base"] * (0 in checkpoints) + [counted(count, "checkpoint")] * (count > 0)
     title = f"{run}: {' and '.join(shown)}"
     measure = _measure(cells[0], len(heads), len(rows))
-    parts = [_title(measure, title, _facts(cells, base)), _table(measure, heads, rows)]
-    return _page(measure, [*parts, *_curves(measure, steps, checkpoints, best)])
+    return _sheet(measure, (title, _facts(cells, base)), heads, rows, lambda: _curves(measure, steps, checkpoints, best))
 
 
 def grid_sheet(cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, run: str, base: str) -> Image.Image:
@@ -159,7 +158,7 @@ def grid_sheet(cells: Sequence[Cell], pictures: Mapping[Cell, Path], *, run: str
     checkpoint = cells[0].checkpoint
     measure = _measure(cells[0], len(heads), len(rows))
     title = f"{run}: " + ("the base" if checkpoint == 0 else f"step {checkpoint}")
-    return _page(measure, [_title(measure, title, _facts(cells, base)), _table(measure, heads, rows)])
+    return _sheet(measure, (title, _facts(cells, base)), heads, rows)
 
 
 def candidates_sheet(rows: Sequence[tuple[str, Mapping[int, Path]]], cells: Sequence[Cell], *, title: str, base: str) -> Image.Image:
@@ -171,7 +170,7 @@ def candidates_sheet(rows: Sequence[tuple[str, Mapping[int, Path]]], cells: Sequ
     table = [_Row(label, "", [files.get(number) for number in numbers], is_first=True) for label, files in rows]
     measure = _measure(cells[0], len(numbers), len(rows))
     facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
-    return _page(measure, [_title(measure, title, facts), _table(measure, [_Head(str(number), "") for number in numbers], table)])
+    return _sheet(measure, (title, facts), [_Head(str(number), "") for number in numbers], table)
 
 
 def words_sheet(
@@ -181,7 +180,7 @@ def words_sheet(
     table = [_Row(label, "", list(files), is_first=True) for label, files in rows]
     measure = _measure(cells[0], len(words), len(rows))
     facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
-    return _page(measure, [_title(measure, title, facts), _table(measure, [_Head(word, "") for word in words], table)])
+    return _sheet(measure, (title, facts), [_Head(word, "") for word in words], table)
 
 
 def posts_sheet(rows: Sequence[tuple[str, str, Mapping[str, Path]]], cells: Sequence[Cell], *, title: str, base: str) -> Image.Image:
@@ -193,9 +192,7 @@ def posts_sheet(rows: Sequence[tuple[str, str, Mapping[str, Path]]], cells: Sequ
     table = [_Row(text, plan, list(files.values()), is_first=True, under=list(files)) for text, plan, files in rows]
     measure = replace(_measure(cells[0], columns, len(rows)), label_share=2)
     facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
-    return _page(
-        measure, [_title(measure, title, facts), _table(measure, [_Head(str(number + 1), "") for number in range(columns)], table)]
-    )
+    return _sheet(measure, (title, facts), [_Head(str(number + 1), "") for number in range(columns)], table)
 
 
 def rows_sheet(
@@ -213,11 +210,25 @@ def rows_sheet(
     measure = _measure(cells[0], len(heads), len(rows))
     table = [_Row(label, note, files, is_first=True) for label, note, files in rows]
     facts = [(name, value) for name, value in _facts(cells, base) if name != "seed"]
-    return _page(measure, [_title(measure, title, facts), _table(measure, [_Head(head, "") for head in heads], table)])
+    return _sheet(measure, (title, facts), [_Head(head, "") for head in heads], table)
 
 
 Part = tuple[int, Callable[[Image.Image, int], None]]
 """A stretch of the page from margin to margin: its height, and how to draw it from a given y on."""
+
+
+def _sheet(
+    measure: _Measure,
+    top: tuple[str, list[tuple[str, str]]],
+    heads: list[_Head],
+    rows: list[_Row],
+    below: Callable[[], list[Part]] = list,
+) -> Image.Image:
+    """A title with its facts, a table, and what stands below it, in one font."""
+    title, facts = top
+    texts = [title, *(value for _, value in facts), *(text for head in heads for text in (head.label, head.note))]
+    with one_font([*texts, *(text for row in rows for text in (row.label, row.note))]):
+        return _page(measure, [_title(measure, title, facts), _table(measure, heads, rows), *below()])
 
 
 def _page(measure: _Measure, parts: Sequence[Part]) -> Image.Image:
