@@ -5,6 +5,7 @@ account but by its name: what is usual for an account is a level of its own, so 
 published and observed stand behind the posts; they are only ever learnt from, and only held against each other.
 """
 
+import functools
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -75,6 +76,11 @@ class Audience:
             # Variants of a post share its words, so they say nothing more of words.
             np.concatenate([rest, np.broadcast_to(rest.mean(axis=0), (len(published), rest.shape[1]))]) if published else rest,
         )
+
+    @functools.cached_property
+    def is_post(self) -> NDArray[np.bool_]:
+        """Which rows are of the table, [N]; the others are variants that were published."""
+        return np.array([side != "published" for side in self.sides], bool)
 
     def rows(self, keep: NDArray[np.intp]) -> "Audience":
         """Some of the posts."""

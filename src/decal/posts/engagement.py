@@ -111,7 +111,7 @@ class Ranker:
         learnt = audience.rows(rows)
         x = sight.at(learnt.picture)
         ridge = Within.of(learnt.groups).ridge(x, learnt.likes)
-        medium, high = np.quantile(ridge.predict(x[_is_post(learnt)]), (MEDIUM_FROM, HIGH_FROM))
+        medium, high = np.quantile(ridge.predict(x[learnt.is_post]), (MEDIUM_FROM, HIGH_FROM))
         reach = REACH * float(np.quantile(_distance(x), 0.999))
         return cls(sight, ridge, float(medium), float(high), reach)
 
@@ -186,7 +186,7 @@ def learn(audience: Audience, embedder: str, made_of: str) -> Learnt | None:
         ),
         Ranker.of(audience, every, sight),
         (Ranker.of(audience, halves[0], sight), Ranker.of(audience, halves[1], sight))
-        if min(int(_is_post(audience)[half].sum()) for half in halves) >= 2
+        if min(int(audience.is_post[half].sum()) for half in halves) >= 2
         else _twice(audience, train, sight),
     )
 
@@ -224,7 +224,7 @@ LEARNT: Mapping[str, type[Ridge] | type[Boosted]] = {
 
 def _predictions(audience: Audience, x: Features, train: NDArray[np.intp], rows: NDArray[np.intp]) -> Predictions:
     """Some posts, predicted from others."""
-    posts = train[_is_post(audience)[train]]
+    posts = train[audience.is_post[train]]
     names, companies = [audience.accounts[place] for place in posts], [audience.companies[place] for place in posts]
     levels = Levels.of(names, companies, audience.likes[posts])
     groups = [audience.groups[place] for place in train]
@@ -246,7 +246,7 @@ def _predictions(audience: Audience, x: Features, train: NDArray[np.intp], rows:
 def _in_turn(audience: Audience, x: Features, train: NDArray[np.intp], folds: Sequence[int]) -> Predictions:
     """Each account predicted from the others."""
     parts = []
-    is_post = _is_post(audience)[train]
+    is_post = audience.is_post[train]
     for fold in sorted(set(folds)):
         is_out = np.array([one == fold for one in folds])
         if not (is_post & ~is_out).any() or not (is_post & is_out).any():
@@ -324,7 +324,7 @@ def _as_good(audience: Audience, picture: Numbers, train: NDArray[np.intp], fold
     """How many shuffles of the likes within their accounts, learnt from in the same way, give as good an order in the accounts left out."""
     names = [audience.groups[place] for place in train]
     _, groups = np.unique(np.array(names), return_inverse=True)
-    fold, is_post = np.array(folds), _is_post(audience)[train]
+    fold, is_post = np.array(folds), audience.is_post[train]
     splits = [(np.flatnonzero(fold != one), np.flatnonzero((fold == one) & is_post)) for one in sorted(set(folds))]
     splits = [(inside, outside) for inside, outside in splits if is_post[inside].any() and len(outside)]
     designs = [Within.of([names[place] for place in inside]).design(picture[train[inside]]) for inside, _ in splits]
@@ -433,11 +433,6 @@ def _shuffled(names: Sequence[str], likes: Numbers, turn: int) -> Numbers:
         own = np.flatnonzero(groups == group)
         found[own] = likes[dice.permutation(own)]
     return found
-
-
-def _is_post(audience: Audience) -> NDArray[np.bool_]:
-    """Which rows are of the table, [N]; the others are variants that were published."""
-    return np.array([side != "published" for side in audience.sides], bool)
 
 
 def _distance(x: Numbers) -> Numbers:
