@@ -160,7 +160,7 @@ def test_memory_that_runs_out_while_held_out_pictures_are_measured_measures_fewe
     base, task = task_of(tmp_path / "free", shapes, settings, model=tiny)
     expected = [step.holdout_loss for step in run_all(base, task)[0]]
     base = Cramped(str(tiny), device=torch.device("cpu"), dtype=torch.float32)
-    base.most_measured = 2
+    base.most_measured = 16  # of 32: four held-out pictures at eight timesteps
     events = list(train(base, replace(task, run=Run(tmp_path / "run"))))
     measured = [step.holdout_loss for event in events if isinstance(event, list) for step in event]
     assert [one.kind for one in events if isinstance(one, Rung)] == ["measuring"]

@@ -7,6 +7,7 @@ and LoKr, for which diffusers has no form, are written as LyCORIS does, which A1
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from peft import LoHaConfig, LoKrConfig, LoraConfig, PeftConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from decal import adapters, embeddings
 from decal.adapters import Adapter, Layer, Role
@@ -30,6 +32,8 @@ WORDS = "words."
 """Before a word and the name of a text encoder: the embeddings of the word in it, [N, width]."""
 RETRACTED = 0.1
 """Power of the ratio by which new embeddings are brought back to the deviation of the known ones each step. Source: cog-sdxl."""
+SMALL_PRODUCTS = 4 / 3
+"""What a multiplication in the narrow products of factors takes of one in the layer's own. Source: LOG.md, 2026-11-27."""
 PORTABLE_FILE = "pytorch_lora_weights.safetensors"
 Factors = dict[str, Tensor]
 """Layer name + what it is, such as `.lora_A.weight` [r, in, ...] or `.hada_w1_a` [out, r], -> tensor.
@@ -76,11 +80,40 @@ def _plain_forward(layer: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """What a LoRA layer of peft gives without dropout at scale 1, without the multiplication by it."""
     if layer.disable_adapters or layer.merged:
         return cast(Tensor, type(layer).forward(layer, x, *args, **kwargs))
-    result = layer.base_layer(x, *args, **kwargs)
     down, up = layer.lora_A["default"], layer.lora_B["default"]
+    if is_cheaper_whole(layer.base_layer, x, down.weight.shape[0]):
+        return _whole(layer.base_layer, x, down.weight, up.weight)
+    result = layer.base_layer(x, *args, **kwargs)
     # Under autocast it would be cast to the factors' type and back, a copy of every activation each time.
     given = x if torch.is_autocast_enabled(x.device.type) else x.to(down.weight.dtype)
     return cast(Tensor, (result + up(down(given))).to(result.dtype))
+
+
+def is_cheaper_whole(layer: nn.Module, x: Tensor, rank: int) -> bool:
+    """Whether it takes less to add the product of the factors to a layer's weight than to send x through them beside the layer.
+
+    So it is where a layer is hardly wider than the rank and x is long. Only in float32 on a CPU: in half precision a small product would be
+    rounded away in the sum, and what a GPU gains has not been measured.
+    """
+    if type(layer) not in (nn.Linear, nn.Conv2d) or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    weight = layer.get_parameter("weight")
+    if x.dtype != torch.float32 or weight.dtype != torch.float32 or x.dim() < 3 or getattr(layer, "groups", 1) != 1:
+        return False
+    out, into = weight.shape[0], weight.numel() // weight.shape[0]
+    places = x.numel() // x.shape[1] // math.prod(layer.stride) if isinstance(layer, nn.Conv2d) else x.numel() // x.shape[-1]
+    # Multiplications: of the pass itself, and twice as many for the gradients.
+    passes = 3 if torch.is_grad_enabled() else 1
+    whole = passes * rank * out * into + (places * out * into if torch.is_grad_enabled() else 0)
+    return whole < SMALL_PRODUCTS * passes * places * rank * (out + into)
+
+
+def _whole(layer: Any, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
+    """The layer with the product of the factors added to its weight."""
+    weight = torch.addmm(layer.weight.flatten(1), up.flatten(1), down.flatten(1)).view_as(layer.weight)
+    if isinstance(layer, nn.Conv2d):
+        return layer._conv_forward(x, weight, layer.bias)
+    return functional.linear(x, weight, layer.bias)
 
 
 def attached(base: Base, settings: ResolvedTrain) -> dict[str, nn.Parameter]:

@@ -42,8 +42,9 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 # A block ends after so many steps or seconds, whichever comes first, so that whoever watches sees slow steps one by one.
 BLOCK_STEPS, BLOCK_SECONDS = 10, 1.0
 HOLDOUT_TIMESTEPS = 8
-# Without gradients a pass is small, so this does not follow train.batch; a batch of 1 would measure one at a time.
-HOLDOUT_BATCH = 8
+# So many held-out samples go through at once, or as many small ones as come to so many places of latents; without gradients a pass is
+# small, so this does not follow train.batch. Small pictures in small passes take up to twice as long.
+HOLDOUT_BATCH, HOLDOUT_PLACES = 8, 24 * 16 * 16
 # fp16 starts with a scale that may be too large and needs up to 16 halvings; more skipped steps in a row than that is divergence.
 UNFIT_LIMIT = 20
 # As many as few-step models are drawn in at most; fewer steps visit some of the same timesteps.
@@ -224,7 +225,9 @@ class _Loop:
         self.share = share(processes.index(), processes.count(), batch=settings.batch, accumulation=settings.accumulation)
         # What is trained is as it was set, and so are its samples; how many of this process's go through at once is as memory allows.
         self.fitted = fitting.lowered(fitting.of_share(settings, self.share), task.rungs)
-        self.measured_at_once = max(1, min(HOLDOUT_BATCH, len(task.holdout)) >> task.rungs.count("measuring"))
+        largest = max((math.prod(shape) for shape in task.holdout.shapes), default=HOLDOUT_PLACES)
+        at_once = min(max(HOLDOUT_BATCH, HOLDOUT_PLACES // largest), HOLDOUT_TIMESTEPS * len(task.holdout))
+        self.measured_at_once = max(1, at_once >> task.rungs.count("measuring"))
         self.spread = lora.spreads(base, words) if words is not None else {}
         # From the next step on, embeddings stay as they are.
         self.pivot = max(1, round(settings.pivotal_share * settings.steps))
@@ -524,14 +527,17 @@ class _Loop:
         examples = self.task.holdout
         losses = torch.zeros(HOLDOUT_TIMESTEPS, len(examples), device=self.base.device)
         with self.average.shown():
-            for place, chosen in product(range(HOLDOUT_TIMESTEPS), examples.alike(self.measured_at_once)):
-                timestep = (2 * place + 1) * len(self.signal) // (2 * HOLDOUT_TIMESTEPS)
-                batch = self._batch(examples, [Sample(index, False, False) for index in chosen])
-                # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
-                shape = tuple(batch.mean.shape[1:])
-                noise = [objective.noise_for(0, shape, "holdout", examples.records[i].sha256, place) for i in chosen]
-                timesteps = torch.full((len(chosen),), timestep, device=self.base.device)
-                losses[place, chosen] = self._measured(batch, self._on_device(torch.stack(noise)), timesteps)
+            for of in examples.alike(len(examples)):
+                pairs = list(product(range(HOLDOUT_TIMESTEPS), of))
+                for first in range(0, len(pairs), self.measured_at_once):
+                    asked = pairs[first : first + self.measured_at_once]
+                    places, chosen = [place for place, _ in asked], [index for _, index in asked]
+                    batch = self._batch(examples, [Sample(index, False, False) for index in chosen])
+                    # The noise belongs to the picture and the timestep, so every run on this data set is measured alike.
+                    shape = tuple(batch.mean.shape[1:])
+                    noise = [objective.noise_for(0, shape, "holdout", examples.records[i].sha256, place) for place, i in asked]
+                    timesteps = torch.tensor([(2 * place + 1) * len(self.signal) // (2 * HOLDOUT_TIMESTEPS) for place in places])
+                    losses[places, chosen] = self._measured(batch, self._on_device(torch.stack(noise)), self._on_device(timesteps))
         return losses
 
     def read(self, *, late_blocks: int, held: _Held | None = None) -> list[Step]:
