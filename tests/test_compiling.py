@@ -17,6 +17,7 @@ from decal.lora import PORTABLE_FILE
 from decal.records import Checkpoint, Rung
 from decal.train import Compiler, obstacle, train
 from decal.train.compiling import WATCHED
+from decal.train.loop import _Loop
 
 # What a compiler is given, without what inductor makes of it, which takes minutes.
 TRACED = Compiler("eager", devices=("cpu",), seconds=0.0)
@@ -34,6 +35,20 @@ def test_a_long_training_is_compiled_once_it_was_watched_and_teaches_the_same(ti
     assert found == [[("compiled", WATCHED)], []]
     assert list(load_file(files[0])) == list(load_file(files[1]))
     assert difference(*files) < 1e-5
+
+
+def test_a_resumed_run_is_compiled_after_the_step_at_which_it_was(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=4, batch=1), model=tiny, pictures=12)
+    told = replace(task, compiler=replace(TRACED, seconds=1e9), compiled_after=2)
+    loop, compiled = _Loop(base, told), []
+    for step in range(4):
+        loop.step = step
+        assert list(loop.consider_compiling()) == []
+        compiled.append(loop.predict != base.predict)
+    base, _ = task_of(tmp_path / "run", shapes, resolved_of(tiny), model=tiny, pictures=12)
+    later = _Loop(base, told)
+    later.step = 3
+    assert (compiled, list(later.fit()), later.predict != base.predict) == ([False, False, True, True], [], True)
 
 
 def test_compiling_pays_from_36_minutes_of_steps_on() -> None:
@@ -67,7 +82,7 @@ def test_a_base_that_cannot_be_compiled_is_refused_where_that_is_asked_for_and_e
     how: str, tiny: Path, shapes: Path, tmp_path: Path
 ) -> None:
     base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=1, compile=how), model=tiny, pictures=12)
-    going = train(base, replace(task, compiler=Refusing(devices=("cpu",)), rungs=("compiled",)))
+    going = train(base, replace(task, compiler=Refusing(devices=("cpu",)), compiled_after=0))
     if how == "auto":
         assert [one.step for one in going if isinstance(one, Checkpoint)] == [1]
     else:
@@ -79,5 +94,5 @@ def test_what_was_compiled_on_a_gpu_goes_on_on_a_cpu_as_it_is(
     tiny: Path, shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny, steps=1), model=tiny, pictures=12)
-    steps = [one.step for one in train(base, replace(task, compiler=Refusing(), rungs=("compiled",))) if isinstance(one, Checkpoint)]
+    steps = [one.step for one in train(base, replace(task, compiler=Refusing(), compiled_after=0)) if isinstance(one, Checkpoint)]
     assert (steps, caplog.messages) == ([1], [])

@@ -95,6 +95,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.records)
 
+    def fingerprint(self) -> str:
+        """Hash of what is held: pictures as they were encoded, whose files are named by it, and what else is told of each."""
+        told = [record.model_dump(mode="json", include={"sha256", "captions", "width_px", "height_px"}) for record in self.records]
+        return fingerprint([file.name for file in self._files], told)
+
     def alike(self, size: int) -> list[list[int]]:
         """All pictures in groups of at most `size` of one shape."""
         by_shape: dict[tuple[int, int], list[int]] = {}

@@ -112,7 +112,7 @@ def _whole(layer: Any, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
     """The layer with the product of the factors added to its weight."""
     weight = torch.addmm(layer.weight.flatten(1), up.flatten(1), down.flatten(1)).view_as(layer.weight)
     if isinstance(layer, nn.Conv2d):
-        return layer._conv_forward(x, weight, layer.bias)
+        return cast(Tensor, layer._conv_forward(x, weight, layer.bias))
     return functional.linear(x, weight, layer.bias)
 
 

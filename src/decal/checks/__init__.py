@@ -5,7 +5,7 @@ people would want to mend, a note what is good to know. Pictures are decoded in 
 ones; everything else is arithmetic on what was seen.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,11 +41,18 @@ class Checked:
 
 
 def run(
-    folder: Path, settings: Settings, *, listing: Listing | None = None, sources: Sequence[Source] = (), workers: int = THREADS
+    folder: Path,
+    settings: Settings,
+    *,
+    listing: Listing | None = None,
+    sources: Sequence[Source] = (),
+    workers: int = THREADS,
+    look_at: Callable[[Path, str], Look] = pictures.look,
 ) -> Checked:
     """Look at every picture and caption below `dataset/`. Raises BaseModelError where the base's tokenizer cannot be read.
 
-    listing: of that folder, where it was scanned already. sources: what `sources.jsonl` says.
+    listing: of that folder, where it was scanned already. sources: what `sources.jsonl` says. look_at: looks at a file on a ground, or
+    remembers what was seen.
     """
     listing = listing or scan(folder)
     found = list(listing.faults)
@@ -53,7 +60,7 @@ def run(
 
     def look(file: str) -> Look | Finding:
         try:
-            return pictures.look(folder / file, settings.data.ground)
+            return look_at(folder / file, settings.data.ground)
         except PictureError as problem:
             return Finding(level="error", check=problem.fault, file=file, reason=problem.reason, remedy=problem.remedy)
 

@@ -17,7 +17,7 @@ import torch
 
 from decal.settings import ResolvedTrain
 
-# Steps of a sitting after which it is decided; the first ones pay for what is set up once.
+# Steps of a run after which it is decided; the first ones pay for what is set up once.
 WATCHED = 20
 
 

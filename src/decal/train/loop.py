@@ -60,7 +60,8 @@ class Task:
     resume: the state to go on from; None at the beginning. stop: asked before every step. start: factors to begin with; None for new ones.
     prior: pictures of the kind in general, which every step learns as well so that they are not forgotten. rungs: what earlier sittings did
     for want of memory or for speed. spare_bytes: what may still be taken on a device; None where that is not known. compiler: for
-    `train.compile`.
+    `train.compile`. compiled_after: the step after which an earlier sitting compiled; None where none did. pace: seconds of a step of
+    earlier sittings, 0 where there is none. untrained: the line of step 0, where the base was measured on these held-out pictures before.
     """
 
     run: Run
@@ -75,6 +76,9 @@ class Task:
     rungs: tuple[RungKind, ...] = ()
     spare_bytes: Callable[[torch.device], int | None] = fitting.spare_bytes
     compiler: Compiler = compiling.INDUCTOR
+    compiled_after: int | None = None
+    pace: float = 0.0
+    untrained: Step | None = None
 
 
 @dataclass(frozen=True)
@@ -100,20 +104,7 @@ def train(base: Base, task: Task) -> Iterator[Happening]:
     loop = _Loop(base, task)
     yield from loop.fit()
     if task.resume is None:
-        held = yield from loop.holdout()
-        yield [
-            Step(
-                step=0,
-                attempt=task.attempt,
-                epoch=0,
-                loss=None,
-                grad_norm=None,
-                learning_rate=0,
-                seconds=0,
-                holdout_loss=held.mean,
-                holdout_losses=held.each,
-            )
-        ]
+        yield [(yield from loop.untrained())]
         loop.begin()
     loop.restart_clock()
     while loop.step < settings.steps and processes.first_says(not task.stop()):
@@ -253,7 +244,7 @@ class _Loop:
             state.restore(self._fitting(task.resume), self.factors, self.optimizer, self.average.ema)
             if self.accelerator.scaler is not None and task.resume.scaler:
                 self.accelerator.scaler.load_state_dict(task.resume.scaler)
-        self.began, self.pace = self.step, 0.0
+        self.pace = task.pace
         self.predict = base.predict
         self.block: list[_Done] = []
         self.sent: list[_Sent] = []
@@ -281,7 +272,8 @@ class _Loop:
         self._checkpoint()
         if self.settings.compile == "on" and (obstacle := self._obstacle()) is not None:
             raise SettingsError(f'train.compile = "on" cannot be: {obstacle}.\nWrite "auto" or "off".')
-        if self.settings.compile == "on" or ("compiled" in self.task.rungs and self._is_open and self._obstacle() is None):
+        after = self.task.compiled_after
+        if self.settings.compile == "on" or (after is not None and self.step >= after and self._is_open and self._obstacle() is None):
             self._compile()
         if spare is None:
             return
@@ -381,9 +373,16 @@ class _Loop:
             yield self._lower(kind, why, before=max(1, self.step))
 
     def consider_compiling(self) -> Iterator[Rung]:
-        """Once some steps have been watched, compile the rest where that pays; yields that it was done."""
+        """Once some steps have been watched, compile the rest where that pays; yields that it was done.
+
+        It is decided once a run, and what was recorded is done again after the same step, so that a resumed run ends in the same bytes.
+        """
         compiler, left = self.task.compiler, self.settings.steps - self.step
-        if not self._is_open or self.predict != self.base.predict or self.step != self.began + compiling.WATCHED:
+        if not self._is_open or self.predict != self.base.predict:
+            return
+        if self.step == self.task.compiled_after and self._obstacle() is None:
+            self._compile()
+        if self.step != compiling.WATCHED or self.task.compiled_after is not None:
             return
         # All processes know the same obstacles; how fast they are is what the first one sees.
         if not processes.first_says(compiler.pays(self.pace, left)):
@@ -505,6 +504,23 @@ class _Loop:
         gc.collect()
         if self.base.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def untrained(self) -> Generator[Rung, None, Step]:
+        """The line of step 0, which says what the base loses on the held-out pictures."""
+        if (known := self.task.untrained) is not None:
+            return known.model_copy(update={"attempt": self.task.attempt})
+        held = yield from self.holdout()
+        return Step(
+            step=0,
+            attempt=self.task.attempt,
+            epoch=0,
+            loss=None,
+            grad_norm=None,
+            learning_rate=0,
+            seconds=0,
+            holdout_loss=held.mean,
+            holdout_losses=held.each,
+        )
 
     def holdout(self) -> Generator[Rung, None, _Held]:
         """Loss on the held-out pictures, with the same noise and timesteps at every call; yields what want of memory did."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from pydantic import ConfigDict
 
 from decal import checks, contact, crops, dataset, duplicates, extras, gallery, intake, mending, pictures, project, reading
 from decal.checks import Checked, seen
 from decal.events import Event, Progress, Sheet, Stop, Told, stop_if
 from decal.intake import Brought
 from decal.mending import Plan
+from decal.pictures import Look
 from decal.presets import base_preset
 from decal.project import Project
 from decal.records import Finding, Line, Source
@@ -49,11 +51,16 @@ GUEST_REMEDIES = {
 OF_PROJECTS = ("keyword_not_set", "no_holdout", "shown_rarely", "shown_often")
 # Raised whenever a closer look finds something else in the same pictures.
 VERSION = 3
+# Raised whenever `pictures.look` tells something else of the same bytes.
+SEEN_VERSION = 1
 
 
 def check(at: Project, settings: Settings) -> Checked:
     """Look at every picture and caption, and write what there is to say to `findings.jsonl`; nothing is looked at closely here."""
-    return complete(at, settings, checks.run(at.dataset, settings, sources=project.read(at.sources, Source)))
+    seen = Seen(at.cache)
+    checked = checks.run(at.dataset, settings, sources=project.read(at.sources, Source), look_at=seen.look)
+    seen.keep()
+    return complete(at, settings, checked)
 
 
 def complete(at: Project, settings: Settings, checked: Checked) -> Checked:
@@ -173,6 +180,42 @@ def _held_against_captions(
     texts = reader.texts([captions[file] or "" for file, _ in pairs])
     fits = reader.viewer.looks([one for _, one in pairs]).content @ texts.T
     return list(seen.swapped([file for file, _ in pairs], fits))
+
+
+class _Seen(Line):
+    """What decoding a picture told, on a ground. `look` holds the hash of its bytes."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    ground: str
+    look: Look
+
+
+class Seen:
+    """Decodes pictures, or remembers what that told by the hash of their bytes: `cache/seen-N.jsonl`."""
+
+    def __init__(self, cache: Path) -> None:
+        self._path = cache / f"seen-{SEEN_VERSION}.jsonl"
+        self.known = {(one.look.sha256, one.ground): one.look for one in project.read(self._path, _Seen)}
+        self._new: list[_Seen] = []
+
+    def look(self, path: Path, ground: str) -> Look:
+        """As `pictures.look`; may be called by several threads."""
+        try:
+            is_usable = path.is_file() and path.stat().st_size <= pictures.MAX_FILE_BYTES
+            known = self.known.get((project.sha256(path), ground)) if is_usable else None
+        except OSError:
+            known = None  # Looking at it says what is wrong.
+        if known is not None:
+            return known
+        seen = pictures.look(path, ground)
+        self._new.append(_Seen(ground=ground, look=seen))
+        return seen
+
+    def keep(self) -> None:
+        """Write what was decoded since the beginning."""
+        if self._new:
+            project.append_all(self._path, self._new)
 
 
 class _Read(Line):

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from decal import dataset, gallery, grid, masks, overview, project, runs, variants
 from decal.batches import MAX_EPOCH, lowest_terms, share
@@ -14,7 +14,7 @@ from decal.errors import DataError
 from decal.events import Begun, Event, Progress, Stop, Told, stop_if
 from decal.presets import base_preset
 from decal.project import Project, Run
-from decal.records import Cell, Checkpoint, Generation, Record, Rung, Step
+from decal.records import Cell, Checkpoint, Generation, Record, Rung, RungKind, Step
 from decal.settings import Resolved, Settings, resolve
 from decal.wording import counted
 from decal.workflow import probing
@@ -25,6 +25,7 @@ from decal.workflow.preserving import prior_pictures
 
 if TYPE_CHECKING:
     from decal.bases import Base
+    from decal.cache import Examples
     from decal.state import State
     from decal.train import Task
 
@@ -132,19 +133,48 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
             album = gallery.Album(run, run.validation)
             yield from _validate_missing(run, base, resolved, album, prompts)
             base.release_encoders()
-            rungs = tuple(rung.kind for rung in project.read(run.rungs, Rung))
-            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run), prior, rungs)
+            known = _untrained(at, base, resolved, holdout)
+            task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run), prior)
+            task = replace(task, **_recorded(run), untrained=None if known is None else next(iter(project.read(known, Step)), None))
             yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
             assign(task, at.cache)
-            is_enough = yield from _learn(base, task, album, prompts)
+            is_enough = yield from _learn(base, task, album, prompts, known)
         if is_enough:
             yield Told(f"ended at step {runs.checkpoints(run)[-1].step}: the held-out loss was lowest three times as early")
         elif project.read_steps(run.steps)[-1].step < resolved.train.steps:
             stop_if(stop, going_on)
 
 
-def _learn(base: "Base", task: "Task", album: gallery.Album, prompts: list[str]) -> Generator[Event, None, bool]:
-    """Train, and keep every record once its file is whole; whether it was ended because enough was seen."""
+def _untrained(at: Project, base: "Base", resolved: Resolved, holdout: "Examples") -> Path | None:
+    """Where it is kept what this base loses on these held-out pictures; None where there are none, or captions are read otherwise."""
+    if not len(holdout) or resolved.train.changes_texts:
+        return None
+    from torch import __version__
+
+    key = project.fingerprint(1, __version__, base.device.type, str(base.dtype), base.fingerprint(), holdout.fingerprint())
+    return at.cache / "untrained" / f"{key}.jsonl"
+
+
+class _Recorded(TypedDict):
+    """What earlier sittings tell a task."""
+
+    rungs: tuple[RungKind, ...]
+    compiled_after: int | None
+    pace: float
+
+
+def _recorded(run: Run) -> _Recorded:
+    """What was done for want of memory and for speed, when it was compiled, and how many seconds a step took."""
+    rungs, steps = project.read(run.rungs, Rung), project.read_steps(run.steps)
+    compiled = next((rung.step for rung in rungs if rung.kind == "compiled"), None)
+    return {"rungs": tuple(rung.kind for rung in rungs), "compiled_after": compiled, "pace": steps[-1].seconds if steps else 0.0}
+
+
+def _learn(base: "Base", task: "Task", album: gallery.Album, prompts: list[str], untrained: Path | None) -> Generator[Event, None, bool]:
+    """Train, and keep every record once its file is whole; whether it was ended because enough was seen.
+
+    untrained: where to keep what the base loses on held-out pictures; None for nowhere.
+    """
     from decal import train as training
 
     run, resolved, is_enough = task.run, task.settings, False
@@ -168,6 +198,8 @@ def _learn(base: "Base", task: "Task", album: gallery.Album, prompts: list[str])
             yield event
         else:
             project.append_all(run.steps, event)
+            if untrained is not None and event[0].step == 0 and event[0].holdout_loss is not None and task.untrained is None:
+                project.write_lines(untrained, event[:1])
             yield event
     return is_enough
 

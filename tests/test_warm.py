@@ -1,0 +1,52 @@
+"""What was seen and measured once is not done again, as long as it is the same."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from decal import pictures, project, workflow
+from decal.project import Project, Run
+from decal.records import Step
+from decal.workflow.checking import Seen
+
+
+def test_what_the_base_loses_on_held_out_pictures_is_measured_once(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    at = Project(tmp_path / "project")
+    workflow.new(at.folder, workflow.Order(shapes, "zorb", str(tiny), "stickers"))
+    known, found = [], []
+    for number, rate in enumerate(("1e-3", "1e-4", "1e-3"), start=1):
+        settings = workflow.settings_of(at, ["train.steps=1", "train.validation_prompts=[]", f"train.learning_rate={rate}"])
+        list(workflow.train(at, settings, workflow.Choice(is_new=True), lambda: False))
+        found.append(project.read(Run(at.folder / "runs" / f"run-{number:02}").steps, Step)[0].holdout_loss)
+        known = list((at.cache / "untrained").iterdir())
+        kept = project.read(known[0], Step)[0]
+        if number == 2:
+            project.write_lines(known[0], [kept.model_copy(update={"holdout_loss": 7.0})])
+    assert (len(known), found[0] == found[1], found[2]) == (1, True, 7.0)
+
+
+def test_a_picture_is_decoded_once_while_its_bytes_and_ground_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.effect_noise((40, 30), 90).save(path)
+    first = Seen(tmp_path / "cache")
+    seen = first.look(path, "white")
+    first.keep()
+    later = Seen(tmp_path / "cache")
+    assert later.look(path, "white") == seen == pictures.look(path)
+    assert list(later.known.values()) == [seen]
+    later.known = {(seen.sha256, "white"): replace(seen, contrast=-1)}
+    assert [later.look(path, ground).contrast for ground in ("white", "black")] == [-1, seen.contrast]
+    Image.effect_noise((40, 30), 9).save(path)
+    assert later.look(path, "white") == pictures.look(path) != seen
+
+
+def test_a_picture_that_cannot_be_decoded_is_said_again_each_time(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    seen = Seen(tmp_path / "cache")
+    for path in (tmp_path / "a.png", tmp_path / "a.png", tmp_path / "missing.png"):
+        with pytest.raises(pictures.PictureError):
+            seen.look(path, "white")
+    seen.keep()
+    assert not (tmp_path / "cache").exists()
