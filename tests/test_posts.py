@@ -131,6 +131,9 @@ def test_scraped_text_becomes_its_words() -> None:
         ("Wir feiern mit euch und das ist nicht alles", "de"),
         ("Новый кофе уже в продаже", "ru"),
         ("新しいコーヒー", "ja"),
+        ("Bald geht's los", "de"),
+        ("Endlich wieder da: Pistazieneis", "de"),
+        ("A bald eagle", "und"),
         ("12345", "und"),
     ],
 )
@@ -150,7 +153,7 @@ def test_languages_are_told(text: str, language: str) -> None:
         ("0.750", 0, ("likes: not whole, what follows the point is left out",)),
         ("1,5", 1, ("likes: not whole, what follows the point is left out",)),
         ("8.2M", 8_200_000, ()),
-        ("3.000", None, ("likes: thousands or a fraction, as 3.000 may be; write 3000 or 3",)),
+        ("3.000", None, ("likes: may be 3 or 3,000, as 3.000 may; write one of them",)),
         ("1.2.3", None, ("likes: not a number",)),
         (3.0, 3, ()),
         ("NaN", None, ("likes: not a number",)),

@@ -66,10 +66,20 @@ def test_a_face_that_the_text_names_goes_before_emoji_and_topic() -> None:
         ("Notre nouvelle voiture rouge", "fr", "a car"),
         ("Nuestros nuevos zapatos", "es", "socks"),
         ("Der Hut", "en", "a slightly smiling face"),
+        # The language of so few words is a guess, so other tables are looked into; but a boot that may be English is none.
+        ("Geschenkgutschein", "und", "a gift box"),
+        ("Winterstiefel", "es", "socks"),
+        ("Boot", "und", "socks"),
     ],
 )
 def test_nouns_of_three_other_languages_are_known_in_posts_of_theirs(text: str, language: str, subject: str) -> None:
     assert planning.plan(words.Words().heard(post(text, language=language)), SETTINGS, "plain", Brand()).subject == subject
+
+
+def test_words_that_stand_in_posts_that_are_understood_are_not_listed() -> None:
+    lost = words.told([post("Im Sortiment: Matratzen"), post("Sortiment, Matratzen, Matratzen!"), post("nur Matratzen")])
+    assert (lost["Matratzen"], lost["Sortiment"], lost["nur"]) == (3, 2, 0)
+    assert words.unknown(lost, words.told([post("Sortiment Kuchen")])) == {"Matratzen": 3}
 
 
 def test_every_word_of_the_tables_means_something_to_the_rules() -> None:

@@ -35,7 +35,8 @@ SMALL_WORDS: dict[str, str] = {
     "en": "the and of to in is you for with your our are this that it on we be have from at will just what how all new get can",
     "es": "el la los las de que y en un una por con para es se del al lo como más su tu nos esta este pero sus",
     "fr": "le la les des et est une un du en que pour dans pas au sur avec vous nous ce cette qui plus votre notre c'est",
-    "de": "der die das und sind sie neue wieder ist nicht ein eine mit für auf von zu im den dem wir ihr sich auch bei uns euch noch aber",
+    "de": "der die das und sind sie neue wieder ist nicht ein eine mit für auf von zu im den dem wir ihr sich auch bei uns euch noch aber "
+    "da los um heute nur jetzt neu wer kommt geht's gibt's endlich unser unsere unserem euer eure mehr schon danke",
     "pt": "o os as de que e em um uma para com não por mais do da no na se você seu sua são está nosso isso",
     "it": "il lo gli di che e in un una per con non del della dei sono è più si al nel questo anche come tuo",
     "nl": "de het een en van is op te dat niet met voor zijn ook je we aan bij om maar onze jouw naar dit",

@@ -20,11 +20,14 @@ from decal.posts.scenes import stem, words_of
 from decal.records import Post
 
 MAX_UNKNOWN = 200
+# A word that stands in so many times fewer posts that are understood is not what they are about.
+OFTEN = 4
 # German words that name whatever ends with them. Few do: Studenten are no Enten, and Hamburg is no Burg.
 _ENDINGS = frozenset(
     "kuchen torte torten brot brote saft bier wein kaffee suppe salat käse schokolade kekse brötchen nudeln hund hunde katze katzen vogel "
     "fisch fische baum blume blumen auto autos schuhe tasche taschen kleid kleider hemd brille buch bücher kamera konzert musik spielzeug "
-    "geschenk geschenke ballon kerze kerzen zelt boot fahrrad flugzeug koffer möbel sofa strand schnee".split()
+    "geschenk geschenke gutschein gutscheine ballon kerze kerzen zelt boot fahrrad flugzeug koffer möbel sofa sessel stiefel strand "
+    "schnee".split()
 )
 _TABLES: Mapping[str, str] = {
     "de": """
@@ -46,7 +49,7 @@ soup: suppe eintopf
 egg: ei eier
 pancake: pfannkuchen waffel waffeln
 doughnut: krapfen berliner
-croissant: hörnchen croissant
+croissant: hörnchen croissant zimtschnecke zimtschnecken
 bread: brot brote bäckerei
 cheese: käse
 cake: kuchen torte torten
@@ -109,7 +112,8 @@ tree: baum bäume
 autumn: herbst
 pumpkin: kürbis kürbisse
 car: auto autos wagen
-bike: fahrrad fahrräder rad
+bike: fahrrad fahrräder rad lastenrad
+motorcycle: motorrad motorräder
 bus: bus
 train: zug züge bahn
 airplane: flugzeug flug flughafen
@@ -155,7 +159,7 @@ tent: zelt
 diy: werkzeug
 house: haus wohnung immobilie
 castle: schloss burg
-sofa: sofa möbel
+sofa: sofa möbel sessel
 soap: seife
 heart: herz herzen
 ghost: gespenst
@@ -434,6 +438,7 @@ def _read_tables() -> dict[str, dict[str, str]]:
 
 
 OF_LANGUAGE = _read_tables()
+EVERY = {name: english for language in reversed(list(OF_LANGUAGE.values())) for name, english in language.items()}
 _SMALL = frozenset(word for words in SMALL_WORDS.values() for word in words.split())
 
 
@@ -444,10 +449,15 @@ class Words:
     own: Mapping[str, str] = field(default_factory=dict)
 
     def heard(self, post: Post) -> Post:
-        """The post with every word that is known in English; the very same one where none is."""
-        known = OF_LANGUAGE.get(post.language, {})
-        if not known and not self.own:
+        """The post with every word that is known in English; the very same one where none is.
+
+        The language of a short post is a guess, so a word that it does not know may be one of the others, unless the post is English.
+        """
+        if post.language == "en" and not self.own:
             return post
+        known = {} if post.language == "en" else EVERY | OF_LANGUAGE.get(post.language, {})
+        if post.language == "und":
+            known = {name: english for name, english in known.items() if not is_known(name)}
         tags = tuple(self._english(tag, known) for tag in post.hashtags)
         text = self._english(post.text, known)
         return post if (text, tags) == (post.text, post.hashtags) else post.model_copy(update={"text": text, "hashtags": tags})
@@ -457,7 +467,7 @@ class Words:
 
     def _one(self, word: str, known: Mapping[str, str]) -> str:
         name = stem(word)
-        english = self.own.get(name) or known.get(name) or (self._ending(word.lower(), known) if known is OF_LANGUAGE["de"] else None)
+        english = self.own.get(name) or known.get(name) or self._ending(word.lower(), known)
         if english is None:
             return word
         # A noun of another language is no verb, so it needs no article to be a thing.
@@ -465,7 +475,7 @@ class Words:
 
     def _ending(self, word: str, known: Mapping[str, str]) -> str | None:
         ending = next((word[at:] for at in range(1, len(word)) if word[at:] in _ENDINGS), None)
-        return None if ending is None else known[stem(ending)]
+        return None if ending is None else known.get(stem(ending))
 
 
 def read(path: Path) -> Words:
@@ -500,14 +510,19 @@ def is_known(english: str) -> bool:
     return any(piece in scenes.THINGS for piece in pieces) or any(one in table for one in stems for table in tables)
 
 
-def unknown(posts: Iterable[Post]) -> Counter[str]:
-    """The words of posts of which nothing is known, each counted once a post, without small ones."""
+def told(posts: Iterable[Post]) -> Counter[str]:
+    """The words of posts, each counted once a post, without small ones."""
     found: Counter[str] = Counter()
     for post in posts:
         # As they are written, since German nouns are told by their capital.
         names = {name.casefold(): name for name in re.findall(r"[^\W\d_]{3,}(?:-[^\W\d_]+)*", f"{post.text} {' '.join(post.hashtags)}")}
         found.update(name for low, name in names.items() if low not in _SMALL)
     return found
+
+
+def unknown(lost: Counter[str], understood: Counter[str]) -> Counter[str]:
+    """The words that may be why posts are not understood: those that hardly stand in posts that are. Both as `told` counts them."""
+    return Counter({word: count for word, count in lost.items() if count > OFTEN * understood[word]})
 
 
 def unknown_csv(found: Counter[str]) -> str:

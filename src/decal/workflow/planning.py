@@ -57,8 +57,8 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     if not_understood := sum(count for name, count in found.items() if name.startswith(plans.NOTHING)):
         _list_unknown(at, stage, imported)
         yield Told(
-            f"  a stand-in is planned for {counted(not_understood, 'post')}, and build leaves them out: write English beside\n"
-            f"  the words in {at.posts / 'words-unknown.csv'}, save it as words.csv there, and plan again;\n"
+            f"  a stand-in is planned for {counted(not_understood, 'post')}, and build leaves them out: write everyday English\n"
+            f"  beside the words in {at.posts / 'words-unknown.csv'}, save it as words.csv there, and plan again;\n"
             '  or let a language model word the prompts (posts.writer = "llm")'
         )
     left = len(imported) - sum(stage.whole(one.shard, _input(at, one)) is not None for one in imported)
@@ -185,12 +185,16 @@ def _input(at: Project, one: Shard) -> str:
 
 def _list_unknown(at: Project, stage: Stage, imported: Sequence[Shard]) -> None:
     """Write the commonest words of posts of which no word is known, to be given their English."""
-    found: Counter[str] = Counter()
+    lost: Counter[str] = Counter()
+    understood: Counter[str] = Counter()
     for one in imported[:LISTED_SHARDS]:
         if stage.whole(one.shard, _input(at, one)) is not None:
-            numbers = {plan.number for plan in stage.read(one.shard, PromptPlan) if not plan.is_understood}
-            found.update(words.unknown(post for post in Stage(at.posts / "rows", "").read(one.shard, Post) if post.number in numbers))
-    project.write_text(at.posts / "words-unknown.csv", words.unknown_csv(found))
+            plans_there = {plan.number: plan for plan in stage.read(one.shard, PromptPlan)}
+            posts = Stage(at.posts / "rows", "").read(one.shard, Post)
+            lost.update(words.told(post for post in posts if not plans_there[post.number].is_understood))
+            # What emoji and topics stand for says nothing of the words.
+            understood.update(words.told(post for post in posts if plans_there[post.number].evidence in ("text", "hashtag")))
+    project.write_text(at.posts / "words-unknown.csv", words.unknown_csv(words.unknown(lost, understood)))
 
 
 def _examples(at: Project, stage: Stage, one: Shard) -> Iterator[str]:
