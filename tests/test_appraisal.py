@@ -91,6 +91,15 @@ def shop(folder: Path, tiny: Path, call: Call) -> Path:
     return folder / "shop"
 
 
+def test_no_report_is_made_of_posts_of_which_no_word_is_known(tmp_path: Path, call: Call) -> None:
+    lines = [f"Gießkanne {number * 7919} für {number * 104729},shop{number % 20}" for number in range(200)]
+    (tmp_path / "posts.csv").write_text("\n".join(["content,username", *lines]))
+    call("posts", "import", tmp_path / "posts.csv", tmp_path / "shop")
+    code, out, err = call("posts", "report", tmp_path / "shop", "--posts", 9)
+    assert (code, out.splitlines()[0]) == (3, "9 kept-out posts of which no word is known left out (posts/words.csv)")
+    assert "of these, 0 posts kept out; decal posts report  needs 8" in err
+
+
 @pytest.mark.slow
 def test_kept_out_posts_are_drawn_in_every_way_once(tmp_path: Path, tiny: Path, call: Call) -> None:
     at = shop(tmp_path, tiny, call)

@@ -71,6 +71,14 @@ def report_posts(at: Project, settings: Settings, choice: Choice, wish: Report, 
     aims: dict[int, Engagement] = {post.number: settings.posts.aim for post in posts} if worn.step else {}
     planner = planner_of(at, settings, resolved.train.pivotal_words, exemplars_of(at, settings, posts))
     plans = list(planner.plan(posts, aims, stop, is_training=False))
+    if lost := [post for post, plan in zip(posts, plans, strict=True) if not plan.is_understood]:
+        # A stand-in is easily drawn, and would pass for a picture that fits its post.
+        yield Told(f"{counted(len(lost), 'kept-out post')} of which no word is known left out (posts/words.csv)")
+        posts, plans = [post for post in posts if post not in lost], [plan for plan in plans if plan.is_understood]
+        if few := too_few(len(posts)):
+            raise DataError(
+                f"{at.folder}: of these, {few}.\nWrite words of theirs into {at.posts / 'words.csv'}, or draw for more with --posts."
+            )
     wanted = _ways(posts, plans, planner, worn, wish.count, resolved)
     control = _control(at, settings, choice, worn, wish)
     if control is not None:
@@ -120,7 +128,7 @@ def report_posts(at: Project, settings: Settings, choice: Choice, wish: Report, 
             candidates=wish.count,
             drawn_with=worn.told,
             is_told=is_told,
-            reason="; ".join([reason, *lacks]),
+            reason="; ".join([reason.removesuffix("."), *lacks]),
             targets=appraisal.targets(last, goals, is_told=is_told, reason=reason),
             ways=appraisal.ways(found, is_told=is_told),
             differences=appraisal.differences(found, is_told=is_told),
@@ -241,7 +249,7 @@ def _shown(
 def _lines(found: Appraisal) -> Iterator[str]:
     for target in found.targets:
         value = "" if target.value is None else f"{target.value:.0%} ({target.low:.0%} to {target.high:.0%}), "
-        yield f"target {target.name} {target.wanted:.0%}: {target.outcome}; {value}{target.reason}"
+        yield f"target {target.name} {target.wanted:.0%}: {target.outcome}; {value}{target.reason.removeprefix('Cannot be told: ')}"
     for one in found.differences:
         value = "not measured" if one.value is None else f"{one.value:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
         yield f"  {one.name:34} {one.measure:5} {value:28} {one.outcome}"
