@@ -45,9 +45,12 @@ def test_a_table_that_says_nothing_is_one_sentence(tmp_path: Path, call: Call) -
 def test_the_invented_posts_are_planned_and_built(tmp_path: Path, call: Call) -> None:
     at = tmp_path / "demo"
     call("posts", "import", SAMPLE_POSTS / "posts.csv", at, "--keyword", "cobink")
+    outs = []
     for words in (["plan", at], ["media", at, "--from", SAMPLE_POSTS.parent / "sample"], ["build", at]):
         code, out, err = call("posts", *words)
         assert code == 0, err
+        outs.append(out)
+    assert "30 there, 3 gone, 0 noai, 0 refused, 0 failed; 9 posts without one" in outs[1]
     assert "28 pictures in" in out
     # Hardly a post is kept out of so few; the other prompts are about other things, so that compare and grid have enough.
     assert "2 posts kept out; decal posts report  needs 8" in out

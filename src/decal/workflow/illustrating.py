@@ -57,11 +57,14 @@ def get_pictures(at: Project, folder: Path | None, downloader: Downloader, stop:
         return shard.counts.get("failed", 0) > 0 or (given is not None and shard.counts.get("gone", 0) > 0)
 
     found: Counter[str] = Counter()
+    rows = asked = 0
+    size = {one.shard: one.rows for one in imported}
     for event in shared(stage, imported, lambda one: one.sha256, make, stop, again=again):
         yield event
         if isinstance(event, Shard):
             found.update(event.counts)
-    yield Told(_pictures_told(found))
+            rows, asked = rows + size[event.shard], asked + event.rows
+    yield Told(_pictures_told(found, rows - asked))
 
 
 def build_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
@@ -185,8 +188,10 @@ def _table_of(at: Project) -> str:
     return str(project.read_json(at.posts / "import.json").get("where", ""))
 
 
-def _pictures_told(found: Counter[str]) -> str:
+def _pictures_told(found: Counter[str], without: int) -> str:
+    """without: posts that name no picture, and of which there is none by their id."""
     lines = [f"{found['there']:,} there, " + ", ".join(f"{found[name]:,} {name}" for name in ("gone", "noai", "refused", "failed"))]
+    lines[0] += f"; {counted(without, 'post')} without one" if without else ""
     lines += [f"  {count:>9,}  {name}" for name, count in found.most_common() if ": " in name][:8]
     if found["failed"]:
         lines.append("  what failed is asked for again by the same command")
