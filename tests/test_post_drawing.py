@@ -76,7 +76,7 @@ def test_candidates_have_an_order_with_reasons_and_their_likes_can_come_later(tm
     code, out, err = call("posts", "observe", tmp_path / "likes.csv", tmp_path / "shop")
     assert (code, out.splitlines()[0]) == (
         0,
-        "4 figures new, 1 of unknown variants (row 5 'unknown'), 1 without a number of likes (row 6 not a number)",
+        "4 figures new, 1 of unknown variants (row 5: 'unknown'), 1 without a number of likes (row 6: not a number)",
     ), err
     assert "agreement: cannot be told yet, of fewer than 8 posts" in out
     (tmp_path / "likes.csv").write_text(f"ID;Herzen\n{variants[0].variant};7\n")

@@ -153,7 +153,7 @@ def test_languages_are_told(text: str, language: str) -> None:
         ("0.750", 0, ("likes: not whole, what follows the point is left out",)),
         ("1,5", 1, ("likes: not whole, what follows the point is left out",)),
         ("8.2M", 8_200_000, ()),
-        ("3.000", None, ("likes: may be 3 or 3,000, as 3.000 may; write one of them",)),
+        ("3.000", None, ("likes: thousands or a fraction, as in 3.000",)),
         ("1.2.3", None, ("likes: not a number",)),
         (3.0, 3, ()),
         ("NaN", None, ("likes: not a number",)),

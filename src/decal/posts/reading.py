@@ -132,7 +132,7 @@ def likes_of(value: object, notes: list[str]) -> int | None:
         return None
     if isinstance(value, str):
         if ROUND.fullmatch(value.strip()):
-            notes.append("likes: may be 3 or 3,000, as 3.000 may; write one of them")
+            notes.append("likes: thousands or a fraction, as in 3.000")
             return None
         value = _number(value.strip())
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -48,7 +48,9 @@ class Schema:
 
 
 POSTS = Schema(COLUMNS, {"content": "texts"})
-VARIANTS = Schema({"variant": ("variant", "utm_content"), "likes": COLUMNS["likes"]}, {"variant": "ids of variants", "likes": "likes"})
+VARIANTS = Schema(
+    {"variant": ("variant", "utm_content", "variante"), "likes": COLUMNS["likes"]}, {"variant": "ids of variants", "likes": "likes"}
+)
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ def observe_posts(at: Project, settings: Settings, table: Path, columns: Mapping
         notes: list[str] = []
         count = reading.likes_of(raw.cells.get("likes"), notes)
         if name not in names:
-            unknown.append(f"row {raw.number} {raw.fault or repr(printable(name)[:40])}")
+            unknown.append(f"row {raw.number}: {raw.fault or repr(printable(name)[:40])}")
         elif count is None:
-            faulty.append(f"row {raw.number} {notes[0].partition(': ')[2]}")
+            faulty.append(f"row {raw.number}: {notes[0].partition(': ')[2]}")
         else:
             likes[name] = count
     before = likes_of(at)
