@@ -73,9 +73,14 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
         yield Told("buckets are drawn by lot: what is built and trained with them is a control, and nothing else")
     elif "engagement" in settings.posts.conditions:
         word = plans.openings(settings.train.pivotal_words)["high"]
+        known = (
+            "moved what a LoRA of the small base draws, on one invented audience"
+            if word in settings.train.pivotal_words
+            else "did not move what a LoRA draws (with tokens of their own they did: docs/posts.md, Bucket words)"
+        )
         yield Told(
-            f'captions begin with how a post did, such as "{word}"; in trials such words hardly moved what a LoRA draws, so train\n'
-            "the control too (docs/posts.md, The control), and order candidates by  decal posts learn  rather than trust the word"
+            f'captions begin with how a post did, such as "{word}"; in trials such words {known};\n'
+            "train the control too before you trust them (docs/posts.md, The control), and order candidates by  decal posts learn"
         )
 
 
