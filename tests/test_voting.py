@@ -281,7 +281,7 @@ def test_votes_on_pictures_of_weights_that_were_trained_anew_do_not_count(tmp_pa
     anew = tuple(rival.model_copy(update={"sha256": "1" * 64}) for rival in frozen.rivals)
     project.write_record(run.suite, frozen.model_copy(update={"rivals": anew}))
     assert workflow.join_votes(run, verdict) == verdict
-    with pytest.raises(SettingsError, match="or was trained anew since"):
+    with pytest.raises(ProjectError, match="or was trained anew since"):
         list(workflow.vote(at, workflow.Choice(), lambda: True, stop_after=None, port=0))
 
 
@@ -293,7 +293,7 @@ def test_a_stop_ends_the_sitting_and_loses_nothing(tmp_path: Path) -> None:
 
 def test_without_a_verdict_or_two_candidates_there_is_nothing_to_vote_on(tmp_path: Path) -> None:
     at, run = begun(tmp_path / "stickers", CAPTIONS)
-    with pytest.raises(SettingsError, match="has no verdict yet"):
+    with pytest.raises(ProjectError, match="has no verdict yet"):
         list(workflow.vote(at, workflow.Choice(), lambda: True, stop_after=None, port=0))
     train(run, {100: Made(style=0.9)})
     judged(run, {100: Made(style=0.9)}, PROMPTS)
