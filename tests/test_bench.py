@@ -50,10 +50,10 @@ def test_a_program_that_fails_is_named_with_its_last_words(tmp_path: Path) -> No
 
 
 def test_the_first_steps_are_left_out_of_a_step() -> None:
-    moments = [[10.0, 1.0], [20.0, 2.0], [21.0, 2.5], [22.0, 3.0], [23.0, 3.5]]
+    moments = [[10.0, 1.0], [20.0, 2.0], [21.0, 2.25], [22.0, 2.5], [23.0, 3.5]]  # the last waits for a checkpoint
     stamps = {"imported": [2.0, 0.5], "steps": moments, "ended": [30.0, 4.0], "peak_bytes": None, "cuda_bytes": None}
     one = figures(Trial("x", 5, 1, 4, False, None), stamps)
-    assert (one.first_step, one.step, one.step_cpu, one.samples_per_second) == (8.0, 1.0, 0.5, 4.0)
+    assert (one.first_step, one.step, one.step_cpu, one.middle_step_cpu, one.samples_per_second) == (8.0, 1.0, 0.5, 0.25, 4.0)
 
 
 def test_another_number_of_steps_than_asked_is_refused() -> None:

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import time
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from decal.bench.contenders import Contender
@@ -33,8 +35,9 @@ class Trial:
 class Measured(Trial):
     """Figures of one run. Wall times in seconds, `cpu` ones in seconds of the processor.
 
-    first_step: from the end of the imports to the end of the first step. step: between two steps once settled. whole: from the start of
-    the process to its end. peak_bytes: of the process, without a GPU's.
+    first_step: from the end of the imports to the end of the first step. step: between two steps once settled, on average, with what is
+    done at checkpoints; middle_step: the middle one, which is a step alone. whole: from the start of the process to its end. peak_bytes:
+    of the process, without a GPU's.
     """
 
     imports: float
@@ -43,6 +46,7 @@ class Measured(Trial):
     first_step_cpu: float
     step: float
     step_cpu: float
+    middle_step_cpu: float
     whole: float
     whole_cpu: float
     peak_bytes: int | None
@@ -92,6 +96,7 @@ def figures(trial: Trial, stamps: dict[str, Any]) -> Measured:
         first_step_cpu=moments[0][1] - imports_cpu,
         step=step,
         step_cpu=step_cpu,
+        middle_step_cpu=median(after[1] - before[1] for before, after in pairwise(settled)),
         whole=whole,
         whole_cpu=whole_cpu,
         peak_bytes=stamps["peak_bytes"],

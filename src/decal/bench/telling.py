@@ -10,6 +10,7 @@ Figure = Callable[[Measured], float | None]
 FIGURES: list[tuple[str, Figure, int]] = [
     ("samples/s", lambda one: one.samples_per_second, 2),
     ("host ms a step", lambda one: 1000 * one.step_cpu, 0),
+    ("ms of one alone", lambda one: 1000 * one.middle_step_cpu, 0),
     ("imports s", lambda one: one.imports, 1),
     ("imports CPU s", lambda one: one.imports_cpu, 1),
     ("first step s", lambda one: one.first_step, 1),
