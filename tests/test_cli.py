@@ -369,7 +369,7 @@ def test_decal_says_which_one_it_is(call: Call) -> None:
     ("words", "code", "told"),
     [
         (("train", "nowhere"), 1, "nowhere is not a folder, so it is not a project"),
-        (("new", "x", "--from", "nowhere"), 3, "nowhere"),
+        (("new", "x", "--from", "nowhere"), 2, "nowhere"),
         (("new", "x"), 2, "decal new needs pictures, or at least a keyword"),
         (("new", "x", "--from", ".", "--preset", "stikers"), 2, "There is no preset stikers. Did you mean stickers?"),
         (("new", "x", "--from", ".", "--base", "stabilityai/stable-diffusion-2-1"), 2, 'Write "sd2.1"'),
