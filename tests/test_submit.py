@@ -10,7 +10,10 @@ import pytest
 from test_cli import QUICK
 from typed import Call
 
+from decal import workflow
+from decal.errors import StoppedError
 from decal.notebooks import Execution
+from decal.project import Project
 
 SHOWN = {"README.md", "checklist.md", "decal.toml", "hand-in.json", "inference.ipynb", "prompts.txt", "train.ipynb"}
 
@@ -28,18 +31,24 @@ def trained(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_hand_in_runs_elsewhere_tells_nothing_private_and_is_made_once(call: Call, trained: Path, tmp_path: Path) -> None:
+    metadata = (trained / "dataset" / "metadata.jsonl").read_bytes()
+    shutil.copyfile(trained / "dataset" / "red-ring.png", trained / "dataset" / "new.png")
+    with (trained / "dataset" / "metadata.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"file_name": "new.png", "text": "zorb style sticker of a new ring"}\n')
     code, out, err = call("submit", trained, "--checkpoint", 4)
-    assert (code, err.count("Error")) == (0, 0)
+    assert (code, err.count("Error"), "the data set is another" in out) == (0, 0, True)
     assert "  fail         pictures         16 pictures; 20 to 50 or more are wanted" in out.splitlines()
     packed = (trained / "hand-in.zip").read_bytes()
     records = [json.loads(line) for line in call("submit", trained, "--checkpoint", 4, "--json")[1].splitlines()]
-    assert [one["name"] for one in records if one.get("mark") == "fail"] == ["pictures", "checkpoints"]
+    assert [one["name"] for one in records if one.get("mark") == "fail"] == ["pictures", "same data", "checkpoints"]
     assert (trained / "hand-in.zip").read_bytes() == packed
 
-    with (trained / "dataset" / "metadata.jsonl").open("a", encoding="utf-8") as file:
-        shutil.copyfile(trained / "dataset" / "red-ring.png", trained / "dataset" / "new.png")
-        file.write('{"file_name": "new.png", "text": "zorb style sticker of a new ring"}\n')
-    assert "the data set is another" in call("submit", trained, "--checkpoint", 4)[1]
+    # A hand-in that is not what the project is now is made anew, which begins with its notebooks.
+    (trained / "dataset" / "metadata.jsonl").write_bytes(metadata)
+    at = Project(trained)
+    with pytest.raises(StoppedError):
+        list(workflow.submit(at, workflow.settings_of(at, []), workflow.Choice(), 4, None, lambda: True))
+    assert (trained / "hand-in.zip").read_bytes() == packed
 
     elsewhere = tmp_path / "else where"
     with zipfile.ZipFile(trained / "hand-in.zip") as archive:

@@ -19,6 +19,8 @@ MIN_COMPARED = 3
 NAMED = 3
 # Stands for the project in what is to be done; a hand-in does not say where that lies.
 FOLDER = "FOLDER"
+# The command itself names folders of this machine, which a hand-in does not tell.
+ADD_OCR = "add the extra ocr of Decal"
 HEADS: dict[Mark, str] = {"fail": "To mend", "not checked": "Not checked", "pass": "Fulfilled"}
 
 
@@ -212,7 +214,7 @@ def of_notebooks(is_trained: bool) -> Point:
 def at(folder: str, points: Iterable[Point]) -> Iterator[Point]:
     """The same points for a project in that folder."""
     for point in points:
-        yield point.model_copy(update={"remedy": point.remedy.replace(FOLDER, folder)})
+        yield point.model_copy(update={"remedy": point.remedy.replace(FOLDER, folder).replace(ADD_OCR, extras.add("ocr"))})
 
 
 def lines(point: Point) -> list[str]:
@@ -264,7 +266,7 @@ def _chosen(choice: Choice) -> Point:
 
 def _lettering(files: Sequence[str] | None) -> Point:
     if files is None:
-        return _open("no text", "text on pictures was not looked for", extras.add("ocr"))
+        return _open("no text", "text on pictures was not looked for", ADD_OCR)
     return _point("no text", not files, _listed(files, "text", "no text on any picture"), "take text off, or leave those pictures out")
 
 
