@@ -1,13 +1,15 @@
 """Random-weight Stable Diffusion models of the real class layouts, built in code in a second and saved as folders."""
 
 import shutil
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DiffusionPipeline,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
@@ -19,6 +21,19 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from decal.presets import MINI
 
 Prediction = Literal["epsilon", "v_prediction"]
+
+
+@cache
+def _tokenizer(folder: Path) -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def stock_pipeline(folder: Path, kind: Any = DiffusionPipeline, **parts: object) -> Any:
+    """A pipeline of diffusers' own, read anew but for its tokenizers, which take a third of a second each. kind: its class."""
+    tokenizers = {path.name: _tokenizer(path) for path in folder.glob("tokenizer*")}
+    pipeline = kind.from_pretrained(folder, **tokenizers, **parts)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def build(folder: Path, *, prediction: Prediction = "epsilon", sample_size: int = 8, zero_snr: bool = False) -> Path:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+from models import stock_pipeline
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -193,6 +194,10 @@ def test_every_layer_of_the_unet_has_its_name_in_the_original_code(base: StableD
     assert {key: value.data_ptr() for key, value in back.items()} == {key: value.data_ptr() for key, value in ours.items()}
 
 
+# Layers and alpha at rank 4: all that can be trained at half the strength and at twice it, and attention alone as it is.
+STRENGTHS = [("all", 2.0), ("attention", 4.0), ("all", 8.0)]
+
+
 def trained(tiny: Path, tmp_path: Path, targets: str, alpha: float) -> tuple[StableDiffusion, Path]:
     """A base with a LoRA as training leaves it, and its portable file."""
     base = base_of(tiny)
@@ -202,7 +207,6 @@ def trained(tiny: Path, tmp_path: Path, targets: str, alpha: float) -> tuple[Sta
 
 
 def picture(pipeline: Any) -> NDArray[Any]:
-    pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(3)
     drawn: NDArray[Any] = pipeline("a fox", num_inference_steps=2, guidance_scale=3.0, generator=generator, output_type="np").images
     return drawn
@@ -215,13 +219,12 @@ def written(path: Path, form: adapters.Form, base: StableDiffusion, target: Path
 
 
 @pytest.mark.parametrize("form", ["diffusers", "kohya"])
-@pytest.mark.parametrize("alpha", [2.0, 4.0, 8.0])
-@pytest.mark.parametrize("targets", ["attention", "all"])
+@pytest.mark.parametrize(("targets", "alpha"), STRENGTHS)
 def test_an_export_draws_the_same_in_a_fresh_stock_pipeline(
     targets: str, alpha: float, form: adapters.Form, tiny: Path, tmp_path: Path
 ) -> None:
     trainer, path = trained(tiny, tmp_path, targets, alpha)
-    stock = StableDiffusionPipeline.from_pretrained(tiny, safety_checker=None)
+    stock = stock_pipeline(tiny)
     wanted = picture(StableDiffusionPipeline(**{**stock.components, "unet": trainer.denoiser}))
     plain = picture(stock)
     stock.load_lora_weights(written(path, form, base_of(tiny), tmp_path / f"{form}.safetensors"))
@@ -229,8 +232,7 @@ def test_an_export_draws_the_same_in_a_fresh_stock_pipeline(
     assert abs(wanted - plain).max() > 1e-2
 
 
-@pytest.mark.parametrize("alpha", [2.0, 4.0, 8.0])
-@pytest.mark.parametrize("targets", ["attention", "all"])
+@pytest.mark.parametrize(("targets", "alpha"), STRENGTHS)
 def test_an_export_for_comfyui_draws_the_same_in_the_original_layout(targets: str, alpha: float, tiny: Path, tmp_path: Path) -> None:
     trainer, path = trained(tiny, tmp_path, targets, alpha)
     base = base_of(tiny)
@@ -270,7 +272,7 @@ def test_a_text_encoder_part_is_drawn_with_as_stock_diffusers_does(form: adapter
     adapter = with_text(base)
     made = adapters.write(adapter, form, names=adapters.layers(base.denoiser), about={})
     (tmp_path / "x.safetensors").write_bytes(made.data)
-    stock = StableDiffusionPipeline.from_pretrained(tiny, safety_checker=None)
+    stock = stock_pipeline(tiny)
     stock.load_lora_weights(tmp_path / "x.safetensors")
     Swapper(base.parts).put_on(read(tmp_path / "x.safetensors", base.parts), 1.0)
     states = stock.encode_prompt("a fox", torch.device("cpu"), 1, False)[0]

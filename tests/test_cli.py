@@ -1,11 +1,13 @@
 """The commands as a person types them, on a random-weight model and pictures of simple shapes."""
 
 import json
+import multiprocessing
 import os
+import runpy
 import shutil
 import signal
-import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import typer
 from PIL import Image
 from typed import Call
 
-from decal import project
+from decal import cli, project
 from decal.cli import app
 from decal.overview import Overview
 from decal.presets import BASES
@@ -414,31 +416,39 @@ def test_show_and_presets_give_their_records(call: Call, made: Path) -> None:
     assert {line["setting"]: line["default"] for line in lines if "setting" in line}["data.faulty"] == '"refuse"'
 
 
+def type_in(*words: str) -> None:
+    """Do a command in this process, as a shell would begin it."""
+    sys.argv = ["decal", *words]
+    cli.main()
+
+
 @pytest.mark.slow
 def test_either_signal_stops_at_a_step_and_the_rest_ends_in_the_same_bytes(call: Call, made: Path) -> None:
-    longer = ["--set", "train.steps=60", "--set", "train.checkpoint_every=60", "--set", "train.validation_prompts=[]"]
-    command = [sys.executable, "-m", "decal", "train", str(made), "--json", *longer]
-    for number, step in ((signal.SIGINT, 10), (signal.SIGTERM, 30)):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-        assert process.stdout is not None
-        for line in process.stdout:
-            if f'"step": {step}}}' in line:
-                process.send_signal(number)
-                break
-        process.communicate()
-        assert process.returncode == 128 + number
-        assert (made / "runs" / "run-01" / "stopped" / "state.safetensors").exists()
+    longer = ["--set", "train.steps=40", "--set", "train.checkpoint_every=40", "--set", "train.validation_prompts=[]"]
+    run = made / "runs" / "run-01"
+    for number, step in ((signal.SIGINT, 5), (signal.SIGTERM, 15)):
+        # Forked, so that it need not import torch again.
+        process = multiprocessing.get_context("fork").Process(target=type_in, args=("train", str(made), *longer))
+        process.start()
+        while process.is_alive() and not (run.exists() and [one for one in project.read_steps(run / "steps.jsonl") if one.step >= step]):
+            time.sleep(0.05)
+        assert process.pid is not None
+        os.kill(process.pid, number)
+        process.join()
+        assert (process.exitcode, (run / "stopped" / "state.safetensors").exists()) == (128 + number, True)
     assert [call("train", made, *longer)[0], call("train", made, "--new-run", *longer)[0]] == [0, 0]
     hashes = {json.loads((made / "runs" / name / "checkpoints.jsonl").read_text())["sha256"] for name in ("run-01", "run-02")}
     assert len(hashes) == 1
 
 
 @pytest.mark.slow
-def test_killed_trainings_resume_to_the_same_bytes(tiny: Path) -> None:
-    script = Path(__file__).parents[1] / "benchmarks" / "kills" / "run.py"
-    command = [sys.executable, str(script), "--kills", "3", "--inside", "1", "--steps", "8", "--base", str(tiny)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "3 of 3 resumed to the same weights and state" in told.stdout, told.stdout + told.stderr
+def test_killed_trainings_resume_to_the_same_bytes(tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    kills = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "kills" / "run.py"))["main"]
+    monkeypatch.setattr(sys, "argv", ["run.py", "--kills", "2", "--inside", "1", "--steps", "8", "--base", str(tiny)])
+    with pytest.raises(SystemExit) as ended:
+        kills()
+    told = capsys.readouterr().out
+    assert (ended.value.code, "2 of 2 resumed to the same weights and state" in told) == (0, True), told
 
 
 def test_a_project_says_where_it_comes_from_and_its_data_set_goes_out_and_comes_back(call: Call, made: Path, tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.utils import write_basic_config
-from diffusers import DiffusionPipeline, StableDiffusionPipeline
-from models import build_xl
+from models import build_xl, stock_pipeline
 from PIL import Image
 from safetensors.torch import load_file
 from typed import Call
@@ -115,8 +114,7 @@ def names(output: Path) -> set[str]:
 
 def drawn_by_diffusers(tiny: Path, weights: Path) -> torch.Tensor:
     """What a stock pipeline draws with the LoRA of a folder."""
-    pipeline = DiffusionPipeline.from_pretrained(tiny)
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline = stock_pipeline(tiny)
     pipeline.load_lora_weights(weights)
     generator = torch.Generator().manual_seed(0)
     return torch.from_numpy(pipeline("a zorb", num_inference_steps=2, generator=generator, output_type="np").images)
@@ -432,9 +430,7 @@ def test_a_training_leaves_a_lora_that_diffusers_loads_and_draws_with(call: Call
     keys = load_file(tmp_path / "out" / "pytorch_lora_weights.safetensors").keys()
     assert all(key.startswith("unet.") and "lora" in key for key in keys)
     drawn = drawn_by_diffusers(tiny, tmp_path / "out")
-    plain = StableDiffusionPipeline.from_pretrained(tiny, safety_checker=None)
-    plain.set_progress_bar_config(disable=True)
-    base = plain("a zorb", num_inference_steps=2, generator=torch.Generator().manual_seed(0), output_type="np").images
+    base = stock_pipeline(tiny)("a zorb", num_inference_steps=2, generator=torch.Generator().manual_seed(0), output_type="np").images
     assert float((drawn - torch.from_numpy(base)).abs().max()) > 1e-3
 
 

@@ -41,11 +41,6 @@ def test_a_taste_is_found_with_its_sign() -> None:
     assert np.corrcoef(learnt.ranker.scores(looks), looks.tone[:, 1])[0, 1] < -0.8
 
 
-def test_an_audience_without_taste_cannot_be_told() -> None:
-    told = [learn(audience(seed, 0.0), "none", "") for seed in range(6)]
-    assert [one is not None and one.report.is_told for one in told] == [False] * 6
-
-
 def test_every_figure_stands_beside_the_constant_and_the_mean_of_the_account() -> None:
     learnt = learn(audience(2, 0.5), "none", "")
     assert learnt is not None

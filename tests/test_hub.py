@@ -31,11 +31,32 @@ def served(tmp_path: Path) -> Iterator[Hub]:
     hub.server.shutdown()
 
 
+# Types `decal new PROJECT --from SOURCE` for each source.
+ASK = """
+import contextlib, io, json, sys
+from decal import cli
+
+project, *sources = sys.argv[1:]
+for source in sources:
+    sys.argv = ["decal", "new", project, "--from", source, "--keyword", "zorb"]
+    with contextlib.redirect_stderr(io.StringIO()) as told, contextlib.redirect_stdout(io.StringIO()):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code
+    print(json.dumps([code, told.getvalue()]))
+"""
+
+
+def of(hub: Hub, offline: str = "0") -> dict[str, str]:
+    """What makes the hub's client ask this one."""
+    return {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": offline, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
 def new(hub: Hub, project: Path, source: str, *words: str, offline: str = "0") -> subprocess.CompletedProcess[str]:
     """Types `decal new` in a process of its own, since the hub's client reads its address once."""
-    settings = {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": offline, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     command = [sys.executable, "-m", "decal", "new", str(project), "--from", source, "--keyword", "zorb", *words]
-    return subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=os.environ | of(hub, offline), capture_output=True, text=True, check=False)
 
 
 def noise(count: int, size: int) -> list[dict[str, object]]:
@@ -123,9 +144,13 @@ def test_what_cannot_be_had_is_said_in_one_sentence_and_leaves_nothing(served: H
         "hf:own/set": "has no parquet files, tars or pictures",
         "hf:own": "is not the address of a data set",
     }
-    for source, why in cases.items():
-        ended = new(served, tmp_path / "project", source)
-        assert (ended.returncode, why in ended.stderr, len(ended.stderr.splitlines())) == (3, True, 2), ended.stderr
+    # All in one process, which says a JSON array for each: the exit code, and what it told.
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK, tmp_path / "project", *cases], env=os.environ | of(served), capture_output=True, text=True
+    )
+    told = [json.loads(line) for line in asked.stdout.splitlines()]
+    found = [(code, why in err, len(err.splitlines())) for why, (code, err) in zip(cases.values(), told, strict=True)]
+    assert found == [(3, True, 2)] * 4, told
     served.gated = True
     assert "is gated" in new(served, tmp_path / "project", "hf:own/set").stderr
     assert "HF_HUB_OFFLINE is set" in new(served, tmp_path / "project", "hf:own/set", offline="1").stderr

@@ -1,7 +1,7 @@
 """Kill a training with SIGKILL at seeded random instants, resume it, and compare the bytes of the weights.
 
     python benchmarks/kills/run.py                          100 kills, at least 30 of them inside a save
-    python benchmarks/kills/run.py --kills 3 --inside 1 --steps 8 --base FOLDER     the short form that the tests run
+    python benchmarks/kills/run.py --kills 2 --inside 1 --steps 8 --base FOLDER     the short form that the tests run
 
 Each kill: a copy of one project is trained by `decal`'s own workflow in a child process, which is killed; another child resumes it. Its
 last checkpoint must have the hash that it has in the training that nobody killed, and so must the state beside it. A kill counts as inside

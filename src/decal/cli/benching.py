@@ -11,7 +11,9 @@ from decal.cli.options import STOP, Json
 
 def bench(
     steps: Annotated[list[int] | None, typer.Option("--steps", min=4, help="Length of a run; may be given several times. 100.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=50, help="Warm rounds, after a cold one; the contenders take turns.")] = 3,
+    rounds: Annotated[
+        int, typer.Option(min=0, max=50, help="Warm rounds, after a cold one, which 0 leaves alone; the contenders take turns.")
+    ] = 3,
     quick: Annotated[
         bool, typer.Option("--quick", help="12 steps and one warm round: shows that it works, its figures say little.")
     ] = False,
