@@ -25,6 +25,7 @@ from decal.errors import ProcessError, SettingsError
 from decal.project import Project
 from decal.runs import checkpoints
 from decal.train import assist, train
+from decal.workflow.following import Assignment
 
 # Sums over a batch that is halved are rounded otherwise; of factors of about 0.1 that AdamW moves by 1e-3 a step.
 TOLERANCE = 2e-6
@@ -76,6 +77,13 @@ def launched(count: int, *words: str) -> list[int]:
         cli.main()
 
     return started(count, do)
+
+
+def test_all_processes_compile_after_the_step_at_which_an_earlier_sitting_did(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    """One that asked the others whether it pays, which know that it did, would wait for an answer to another question."""
+    base, task = task_of(tmp_path / "run", shapes, resolved_of(tiny), model=tiny)
+    given = Assignment.of(replace(task, compiled_after=20), tmp_path / "cache")
+    assert (given.task(base).compiled_after, given.task(base).rungs) == (20, task.rungs)
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """What the further processes of a training do: wait for what the first one hands over, and do their share of its steps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from decal.records import Record, RungKind
 from decal.settings import Resolved
 
 if TYPE_CHECKING:
+    from decal.bases import Base
     from decal.state import State
     from decal.train import Task
 
@@ -26,33 +27,48 @@ class Assignment:
     start: Path | None
     resume: "State | None"
     rungs: tuple[RungKind, ...]
+    compiled_after: int | None
+
+    @classmethod
+    def of(cls, task: "Task", cache: Path) -> "Assignment":
+        """What the other processes need to know of a task."""
+        prior = None if task.prior is None else task.prior.records
+        told = task.train.records, prior, task.start, task.resume, task.rungs, task.compiled_after
+        return cls(task.run, task.settings, cache, *told)
+
+    def task(self, base: "Base") -> "Task":
+        """The task as one of them has it, which stops when the first one does and measures nothing."""
+        from decal import train
+        from decal.cache import Cache
+
+        cache = Cache(self.cache, base, self.settings.data)
+        budget = int(self.settings.train.cache_gib * 2**30)
+        learnt = cache.examples(self.learnt, budget=budget)
+        prior = None if self.prior is None else cache.examples(self.prior, budget=max(0, budget - learnt.size_bytes))
+        nothing = cache.examples([], budget=0)
+        made = train.Task(self.run, self.settings, learnt, nothing, 0, self.resume, lambda: False, self.start, prior, self.rungs)
+        # All of them compile after the same step, or wait for each other's word at different ones.
+        return replace(made, compiled_after=self.compiled_after)
 
 
 def assign(task: "Task", cache: Path) -> None:
     """Hand a training over to the other processes, once all that it learns from is encoded; nothing where there are none."""
     from decal import processes
 
-    prior = None if task.prior is None else task.prior.records
-    processes.from_first(Assignment(task.run, task.settings, cache, task.train.records, prior, task.start, task.resume, task.rungs))
+    processes.from_first(Assignment.of(task, cache))
 
 
 def follow() -> None:
     """Do the share of this process of every training that the first one hands over, until it lets go."""
     from decal import train
     from decal.bases import load, told_when_full
-    from decal.cache import Cache
 
     while (given := _awaited()) is not None:
         settings = given.settings.train
         device = train.choose_device(settings)
         base = load(given.settings.taught, device=device, dtype=train.choose_dtype(settings, device))
-        cache = Cache(given.cache, base, given.settings.data)
-        budget = int(settings.cache_gib * 2**30)
-        learnt = cache.examples(given.learnt, budget=budget)
-        prior = None if given.prior is None else cache.examples(given.prior, budget=max(0, budget - learnt.size_bytes))
+        task = given.task(base)
         base.release_encoders()
-        nothing = cache.examples([], budget=0)
-        task = train.Task(given.run, given.settings, learnt, nothing, 0, given.resume, lambda: False, given.start, prior, given.rungs)
         with told_when_full("training", "Lower train.batch, or launch fewer processes."):
             train.assist(base, task)
 
