@@ -10,14 +10,15 @@ from PIL import Image
 from typed import Call
 
 from decal import project
-from decal.posts.audience import Audience, Part
+from decal.posts.audience import Audience, Part, Published
 from decal.posts.engagement import Ranker, _folds, learn, ranks
 from decal.posts.predictors import Boosted, Ridge
 from decal.project import Project
 from decal.records import EngagementReport, ObservedLikes, Post, PostPlace, PostVariant
 from decal.scores.looks import Looks
 from decal.settings import Settings
-from decal.workflow.learning import _liked
+from decal.viewing import Shown
+from decal.workflow.learning import _came_back, _liked
 
 
 def audience(seed: int, taste: float, accounts: int = 40, posts: int = 20) -> Audience:
@@ -151,6 +152,15 @@ def test_variants_of_kept_out_companies_teach_nothing_and_what_came_back_counts_
     liked = _liked(Project(at), Settings())
     assert [(one.account, one.company) for one in liked.published] == [("other", kept.company), (kept.account, "")]
     assert (liked.kept_out, liked.came_back, kept in liked.posts) == (1, 1, False)
+
+
+def test_a_post_of_another_account_with_the_same_file_is_no_variant_that_came_back(tmp_path: Path) -> None:
+    for name, picture in (("one", Image.linear_gradient("L")), ("two", Image.radial_gradient("L"))):
+        picture.convert("RGB").save(tmp_path / f"{name}.png")
+    one, two = (Shown(tmp_path / f"{name}.png", name) for name in ("one", "two"))
+    accounts = [Post(number=number, id="", status="kept", notes=(), original="", account=name) for number, name in enumerate(("a", "b"))]
+    found = _came_back([(post, "train", one) for post in accounts], [Published(name, "", "", 1) for name in ("a", "b")], [one, two])
+    assert found == {0}
 
 
 def test_big_accounts_of_one_kind_of_picture_do_not_say_that_it_is_liked() -> None:

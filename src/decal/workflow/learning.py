@@ -188,15 +188,19 @@ def _came_back(posts: Sequence[tuple[Post, Side, Shown]], published: Sequence[Pu
     for one, picture in zip(published, shown, strict=True):
         own.setdefault(one.account, {}).update(_look(picture.path))
     theirs: dict[str, dict[str, Look]] = {}
-    numbers: dict[str, list[int]] = {}
+    numbers: dict[tuple[str, str], list[int]] = {}
     for post, _, picture in posts:
         account = post.account.casefold()
         if account in own:
             theirs.setdefault(account, {}).update(_look(picture.path))
-            numbers.setdefault(str(picture.path), []).append(post.number)
+            # Accounts that post the same bytes share a file.
+            numbers.setdefault((account, str(picture.path)), []).append(post.number)
     close_up = duplicates.close_ups(Path())
     return {
-        number for account, looks in theirs.items() for file in duplicates.copies(own[account], looks, close_up) for number in numbers[file]
+        number
+        for account, looks in theirs.items()
+        for file in duplicates.copies(own[account], looks, close_up)
+        for number in numbers[account, file]
     }
 
 
