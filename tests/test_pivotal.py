@@ -203,6 +203,11 @@ def test_embeddings_begin_as_the_word_that_is_named(tiny: Path) -> None:
     assert torch.equal(rows.detach(), torch.cat([cat, cat]))
 
 
+def test_a_word_that_begins_as_blanks_begins_at_random_with_one_token(tiny: Path) -> None:
+    base, train = load(str(tiny), device=torch.device("cpu"), dtype=torch.float32), settings_of(tiny, pivotal_words={"loved": "  "}).train
+    assert [len(rows) for rows in lora.new_words(base, train, "zorb").rows["loved"].values()] == [1]
+
+
 @pytest.mark.parametrize(
     ("train", "keyword", "told"),
     [

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from decal.presets import Targets
 from decal.schedule import Schedule
@@ -15,6 +15,8 @@ Timesteps = Literal["uniform", "stratified", "logit_normal"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 OwnWord = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*$", max_length=40)]
 """A word that gets tokens of its own; diffusers and the other tools look for it in small letters."""
+Start = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
+"""What embeddings begin as; blanks are nothing, as the tokenizer has it."""
 
 
 class TrainSettings(Section):
@@ -80,12 +82,11 @@ class TrainSettings(Section):
     pivotal_share: float = Field(
         0.5, gt=0, le=1, description="Share of the steps after which they stay as they are, and the LoRA alone goes on."
     )
-    pivotal_from: str = Field(
+    pivotal_from: Start = Field(
         "",
-        max_length=100,
         description="Word that they begin as, such as cat; empty: drawn at random as those of the base are spread.",
     )
-    pivotal_words: dict[OwnWord, str] = Field(
+    pivotal_words: dict[OwnWord, Start] = Field(
         {},
         max_length=16,
         description='More words of captions with tokens of their own, each with what it begins as: { goldenhour = "sunset" }; "" begins '
