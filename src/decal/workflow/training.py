@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Raised whenever the same base would be measured otherwise on the same held-out pictures, as by other timesteps or noise.
+MEASURING = 1
+
 
 def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
     """Train the LoRA, or go on where a run stopped; a run that is complete is left alone, without a look into the pictures.
@@ -151,7 +154,7 @@ def _untrained(at: Project, base: "Base", resolved: Resolved, holdout: "Examples
         return None
     from torch import __version__
 
-    key = project.fingerprint(1, __version__, base.device.type, str(base.dtype), base.fingerprint(), holdout.fingerprint())
+    key = project.fingerprint(MEASURING, __version__, base.device.type, str(base.dtype), base.fingerprint(), holdout.fingerprint())
     return at.cache / "untrained" / f"{key}.jsonl"
 
 
