@@ -136,6 +136,13 @@ def test_a_size_that_a_tar_only_declares_costs_nothing(header: tuple[str, bytes,
         bring_in(tmp_path / "x.tar", tmp_path / "dataset")
 
 
+def test_a_mask_of_a_row_without_a_picture_is_written_nowhere(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"image": png("red"), "mask": None, "file_name": "a.png"}]
+    rows += [{"image": None, "mask": png("grey"), "file_name": "../evil.png"}]
+    bring_in(parquet(tmp_path / "x.parquet", rows), tmp_path / "project/dataset")
+    assert [path.name for path in sorted(tmp_path.rglob("*.png"))] == ["a.png"]
+
+
 @pytest.mark.slow
 def test_parquet_that_is_cut_overwritten_or_a_bomb_is_refused_in_a_sentence(tmp_path: Path) -> None:
     whole = parquet(tmp_path / "x.parquet", [{"image": png("red"), "text": str(place)} for place in range(40)]).read_bytes()

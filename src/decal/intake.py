@@ -158,7 +158,8 @@ class _Writer:
     def add(self, item: Item) -> None:
         """Keep the picture of an item, if it has one that is not there yet, and its line."""
         file = self._keep(item)
-        if item.mask is not None and (label := masks.beside(file)) not in self.stored:
+        # Only beside a picture: the name of a row without one may lead out of the folder.
+        if item.mask is not None and file in self.stored and (label := masks.beside(file)) not in self.stored:
             self._store(item.mask, self._staged / label)
             self.stored.add(label)
         if item.line is not None:
