@@ -70,7 +70,10 @@ def attach(base: Base, settings: ResolvedTrain, start: Path | None = None) -> di
 
 
 def _count_as_they_are(module: nn.Module) -> None:
-    """Let LoRA layers of scale 1 leave out what peft does to every activation for other scales; the result is the same to the bit."""
+    """Let LoRA layers of scale 1 leave out what peft does to every activation for other scales.
+
+    The result is the same to the bit, and within rounding where the factors are multiplied out.
+    """
     for layer in module.modules():
         if isinstance(layer, LoraLayer) and set(layer.scaling.values()) == {1.0}:
             cast(Any, layer).forward = MethodType(_plain_forward, layer)
