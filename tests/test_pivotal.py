@@ -217,12 +217,12 @@ def test_a_word_that_begins_as_blanks_begins_at_random_with_one_token(tiny: Path
         ({"text_learning_rate": 1e-5}, "zorb", "in two ways"),
         ({"optimizer": "schedule_free"}, "zorb", "its average does not see"),
         ({"optimizer": "prodigy"}, "zorb", "finds one rate for all"),
-        ({"pivotal": 0, "pivotal_share": 0.3}, "zorb", "belong to train.pivotal"),
+        ({"pivotal": 0, "pivotal_share": 0.3}, "zorb", "belong to train.pivotal or train.pivotal_words"),
         ({"pivotal": 0, "pivotal_from": "cat", "pivotal_words": {"loved": "good"}}, "zorb", "pivotal_from belong to train.pivotal"),
         ({"pivotal_words": {"loved": "good", "loveddog": "dog"}}, "zorb", "loved is a part of loveddog"),
         ({"pivotal_words": {"zorbday": "day"}}, "zorb", "zorbday holds the keyword zorb"),
         ({"pivotal_words": {"loved": "loved"}}, "zorb", "holds a word that has no meaning"),
-        ({"pivotal_words": {"Loved": "good"}}, "zorb", "pivotal_words"),
+        ({"pivotal_words": {"Loved": "good"}}, "zorb", "one word of small letters"),
     ],
 )
 def test_what_cannot_go_together_is_refused(train: dict[str, object], keyword: str, told: str) -> None:

@@ -128,5 +128,8 @@ def _sentences(detail: dict[str, Any]) -> list[str]:
     message = str(detail["msg"]).removeprefix("Value error, ")
     if not place:
         return message.split("\n")
+    if detail["type"] == "string_pattern_mismatch":
+        place = place.removesuffix(".[key]")
+        return [f"{place} must be one word of small letters and digits, a letter first (it is {detail['input']!r})."]
     message = message.removeprefix("Input should be ")
     return [f"{place} must be {message} (it is {detail['input']!r})."]

@@ -241,7 +241,8 @@ def _impossible_words(train: TrainSettings) -> list[str]:
     """Settings of embeddings that cannot work together."""
     owned = ["pivotal_from"] if train.pivotal_words else ["pivotal_learning_rate", "pivotal_share", "pivotal_from"]
     moved = [f"train.{key}" for key in owned if getattr(train, key) != TrainSettings.model_fields[key].default]
-    problems = [f"{' and '.join(moved)} belong to train.pivotal. Write that, or leave them out."] if moved and not train.pivotal else []
+    owner = "train.pivotal" if train.pivotal_words else "train.pivotal or train.pivotal_words"
+    problems = [f"{' and '.join(moved)} belong to {owner}. Write that, or leave them out."] if moved and not train.pivotal else []
     if not train.learns_words:
         return problems
     whose = "train.pivotal" if train.pivotal else "train.pivotal_words"

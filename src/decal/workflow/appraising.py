@@ -92,6 +92,7 @@ def report_posts(at: Project, settings: Settings, choice: Choice, wish: Report, 
     anchors = [(post, plan, 0, cell_of(plan, seed, 0, resolved)) for post, plan in prompts.values() for seed in turns]
     told = ", ".join(dict.fromkeys(one.way for one in wanted))
     yield Told(f"{counted(len(posts), 'kept-out post')}, {counted(wish.count, 'candidate')} of each in these ways: {told}; {worn.told}")
+    yield from _uneven(str(choice.name), worn, wish, control)
     base = public_name(resolved.base.model)
     files: list[Path] = []
     theirs: list[Path] = []
@@ -177,6 +178,12 @@ def _ways(
                     cell = cell_of(asked, SEEDS_A_POST * place + number, step, resolved)
                     wanted.append(_Wanted(way, place, (post, asked, number, cell)))
     return wanted
+
+
+def _uneven(run: str, worn: Worn, wish: Report, control: Worn | None) -> Iterator[Told]:
+    """What is said where the control was trained for another number of steps than the run."""
+    if control is not None and control.step != worn.step:
+        yield Told(f"{wish.control} is drawn at step {control.step} and {run} at step {worn.step}; what differs may come of that")
 
 
 def _control(at: Project, settings: Settings, choice: Choice, worn: Worn, wish: Report) -> Worn | None:
