@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from decal import masks
 from decal.dataset import Row, bring_in, scan
 from decal.errors import DataError
 from decal.intake import Brought
@@ -66,6 +67,18 @@ def test_pictures_in_a_parquet_file_come_with_their_names_rows_and_licence(tmp_p
     assert [(tmp_path / "dataset" / row.file).read_bytes() for row in there] == [png("red"), png("blue"), b"no picture"]
     assert lines(tmp_path)[0] == {"file_name": "a.png", "text": "A", "likes": 3}
     assert told.source == Source(kind="parquet", where=str(source), licence="cc0-1.0", pictures=3)
+
+
+@pytest.mark.parametrize("masked", [(True, True), (True, False), (False, True)])
+def test_pictures_of_one_name_and_two_endings_share_no_mask(masked: tuple[bool, bool], tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"image": png(name), "mask": png("grey") if is_masked else None, "file_name": f"a.{ending}"}
+        for name, ending, is_masked in zip(("red", "blue"), ("png", "jpg"), masked, strict=True)
+    ]
+    _, there = brought(parquet(tmp_path / "x.parquet", rows), tmp_path)
+    found = masks.found(tmp_path / "dataset", "dataset", [row.file for row in there])
+    assert [row.file in found for row in there] == list(masked)
+    assert len(set(found.values())) == sum(masked)
 
 
 def test_a_local_path_in_a_parquet_file_is_a_finding_and_never_opened(tmp_path: Path) -> None:

@@ -152,6 +152,9 @@ class _Writer:
         self.columns: dict[str, None] = {}
         self.stored: set[str] = set()
         self._reserved: set[str] = set()
+        # What the mask of each picture would be called, and what those that came are called.
+        self._labels: set[str] = set()
+        self._masked: set[str] = set()
         self._next: dict[str, int] = {}
         self.rows = self.captions = self.several = self.faulty = self.renamed = 0
 
@@ -162,6 +165,7 @@ class _Writer:
         if item.mask is not None and file in self.stored and (label := masks.beside(file)) not in self.stored:
             self._store(item.mask, self._staged / label)
             self.stored.add(label)
+            self._masked.add(label)
         if item.line is not None:
             self._add_line(item.line)
         elif item.row is not None:
@@ -195,7 +199,7 @@ class _Writer:
             return item.file
         if item.picture is None and leaves_folder(item.file) is not None:
             return item.file
-        file = self._free(item.file)
+        file = self._free(item.file, None if item.picture is None else item.mask)
         if item.picture is None:
             # No later picture may take this name, or it would get the caption of another row.
             self._reserved.add(file)
@@ -204,15 +208,16 @@ class _Writer:
             self._store(item.picture, self._staged / file)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             # Where upper and lower case are one, or where a folder has the name of a picture.
-            file = self._free(f"row-{self.rows + 1:06d}{PurePosixPath(file).suffix}")
+            file = self._free(f"row-{self.rows + 1:06d}{PurePosixPath(file).suffix}", item.mask)
             self._store(item.picture, self._staged / file)
         self.stored.add(file)
+        self._labels.add(masks.beside(file))
         return file
 
-    def _free(self, file: str) -> str:
-        """The name, or the name with the next number that none has."""
+    def _free(self, file: str, mask: bytes | Path | None) -> str:
+        """The name, or the name with the next number that none has; pictures that differ in their ending alone would share a mask."""
         path, free = PurePosixPath(file), file
-        while free in self.stored or free in self._reserved:
+        while free in self.stored or free in self._reserved or masks.beside(free) in (self._masked if mask is None else self._labels):
             number = self._next[file] = self._next.get(file, 1) + 1
             free = path.with_name(f"{path.stem}-{number}{path.suffix}").as_posix()
         self.renamed += free != file
