@@ -196,6 +196,12 @@ def test_the_check_knows_what_keeps_a_word_from_being_learnt(shapes: Path) -> No
     assert found == [("pivotal_keyword", "red"), ("pivotal_unused", "no")]
 
 
+def test_the_check_names_a_word_to_begin_as_that_the_base_does_not_know_whole(shapes: Path) -> None:
+    settings = parse({"data": {"resolution": 64}, "train": {"pivotal_words": {"wuxle": "sunset qwxzjk"}}})
+    found = [(one.level, one.reason) for one in checks.run(shapes, settings).findings if one.check == "pivotal_start"]
+    assert found == [("note", "wuxle begins as qwxzjk, which the base reads as 4 tokens: 'q wx z jk'")]
+
+
 def test_embeddings_begin_as_the_word_that_is_named(tiny: Path) -> None:
     base = load(str(tiny), device=torch.device("cpu"), dtype=torch.float32)
     rows = lora.new_words(base, settings_of(tiny, pivotal_from="cat").train, "zorb").rows["zorb"]["text_encoder"]

@@ -46,7 +46,8 @@ def _words_told(resolved: Resolved) -> str:
     """Which words learn embeddings of their own, and how."""
     train = resolved.train
     whose = [f"{counted(train.pivotal, 'new token')} for {resolved.caption.keyword.strip()}"] if train.pivotal else []
-    whose += [f"new tokens for {', '.join(train.pivotal_words)}"] if train.pivotal_words else []
+    words = [f"{word} (begun as {start})" if start else f"{word} (begun at random)" for word, start in train.pivotal_words.items()]
+    whose += [f"new tokens for {', '.join(words)}"] if words else []
     return f"{' and '.join(whose)} learn at {train.pivotal_learning_rate:g} for {train.pivotal_share:.0%} of the steps"
 
 

@@ -9,6 +9,7 @@ from decal.metadata import Row
 from decal.presets import base_preset
 from decal.records import Finding, Source
 from decal.settings import Settings
+from decal.wording import counted
 
 # The presets show each of 20 to 50 pictures 50 to 400 times; 833 pictures were shown 18 times in diffusers' own example.
 FEWEST_TIMES = 8
@@ -81,6 +82,12 @@ def own_embeddings(rows: Sequence[Row], settings: Settings, tokenizer: Tokenizer
         if not any(word in (row.caption or "") for row in rows):
             reason = f"no caption holds {name} in small letters, so its embeddings would learn nothing"
             yield finding("error", "pivotal_unused", None, reason, f"Put it into the captions, or leave {setting} out.")
+
+    for word, start in settings.train.pivotal_words.items() if rows else ():
+        for one in start.split():
+            if len(pieces := tokenizer.split(one)) > 1:
+                reason = f"{word} begins as {one}, which the base reads as {counted(len(pieces), 'token')}: {short(' '.join(pieces))}"
+                yield finding("note", "pivotal_start", None, reason, "Nothing, or take a word that the base knows whole.")
 
 
 def own_tokens(settings: Settings, tokenizer: Tokenizer) -> dict[str, int]:
