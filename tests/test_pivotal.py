@@ -170,6 +170,7 @@ def test_a_lora_without_its_embeddings_is_refused_and_is_not_whole(taught: tuple
     (tmp_path / "run" / made.file).parent.mkdir(parents=True)
     (tmp_path / "run" / made.file).write_bytes(path.read_bytes())
     assert (runs.is_whole(task.run, made), runs.is_whole(Run(tmp_path / "run"), made)) == (True, False)
+    assert [one.name for one in runs.lost(Run(tmp_path / "run"), made)] == ["learned_embeds.safetensors"]
 
 
 def test_a_training_does_not_begin_with_a_lora_that_has_embeddings(

@@ -55,6 +55,6 @@ def beside(lora: Path) -> dict[str, Learnt]:
     return found
 
 
-def is_whole(lora: Path) -> bool:
-    """Whether what a LoRA needs beside it is there, byte for byte."""
-    return all(one.path.is_file() and project.sha256(one.path) == one.sha256 for one in beside(lora).values())
+def lost(lora: Path) -> list[Path]:
+    """Files that a LoRA needs beside it and that are not there byte for byte."""
+    return [one.path for one in beside(lora).values() if not one.path.is_file() or project.sha256(one.path) != one.sha256]

@@ -213,10 +213,16 @@ def is_past_minimum(known: Sequence[Checkpoint]) -> bool:
     return max(losses) >= PAST_MINIMUM * lowest and sum(step > lowest for step in losses) >= 2
 
 
-def is_whole(run: Run, checkpoint: Checkpoint) -> bool:
-    """Whether the portable file of a checkpoint is there and is what was recorded."""
+def lost(run: Run, checkpoint: Checkpoint) -> list[Path]:
+    """The portable files of a checkpoint, the LoRA and its embeddings, that are not there or not what was recorded."""
     path = run.folder / checkpoint.file
-    return path.is_file() and project.sha256(path) == checkpoint.sha256 and embeddings.is_whole(path)
+    is_there = path.is_file() and project.sha256(path) == checkpoint.sha256
+    return embeddings.lost(path) if is_there else [path]
+
+
+def is_whole(run: Run, checkpoint: Checkpoint) -> bool:
+    """Whether the portable files of a checkpoint are there and are what was recorded."""
+    return not lost(run, checkpoint)
 
 
 def verdict_of(run: Run) -> Verdict | None:

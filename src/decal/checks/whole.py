@@ -45,7 +45,8 @@ def shown(count: int, settings: Settings) -> Iterator[Finding]:
         return
     learnt = count - (round(settings.data.holdout_share * count) if count >= MIN_PICTURES_FOR_HOLDOUT else 0)
     times = train.epochs or (train.steps or preset.steps) * pictures_a_step / learnt
-    said = f"{count:,} pictures, each shown about {times:,.0f} times in training"
+    often = f"about {times:,.0f} times" if times >= 1.5 else "about once" if times >= 1 else "less than once"
+    said = f"{count:,} pictures, each shown {often} in training"
     if times < FEWEST_TIMES:
         enough = -(-20 * learnt // pictures_a_step)
         yield finding("warning", "shown_rarely", None, f"{said}: too rarely to be learned", f"Set train.steps = {enough} or more.")

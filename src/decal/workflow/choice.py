@@ -50,10 +50,10 @@ def trained(at: Project, settings: Settings, choice: Choice) -> tuple[Run, Resol
     machine = begun.train.model_copy(update={"device": settings.train.device, "precision": settings.train.precision})
     checkpoints = []
     for checkpoint in runs.checkpoints(run):
-        if runs.is_whole(run, checkpoint):
-            checkpoints.append(checkpoint)
+        if lost := runs.lost(run, checkpoint):
+            logger.warning("%s is missing or damaged; step %d is left out", " and ".join(map(str, lost)), checkpoint.step)
         else:
-            logger.warning("%s is missing or damaged; step %d is left out", run.folder / checkpoint.file, checkpoint.step)
+            checkpoints.append(checkpoint)
     if not checkpoints:
         raise ProjectError(f"{run.folder} has no whole checkpoint.\nTrain it with  decal train {at.folder} --run {run.name}")
     return run, begun.model_copy(update={"compare": today.compare, "grid": today.grid, "train": machine}), checkpoints
