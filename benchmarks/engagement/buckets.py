@@ -1,12 +1,12 @@
 """Does the word for high engagement shift what a LoRA draws towards the taste, and further than buckets by lot do?
 
-    python benchmarks/engagement/buckets.py WORK --seed SEED [--steps 800] [--true]      JSON lines; may be stopped
+    python benchmarks/engagement/buckets.py WORK --seed SEED [--steps 800] [--lots 1] [--true]      JSON lines; may be stopped
 
-Two LoRAs are trained on the same posts and pictures, one with real buckets in its captions, one with shuffled ones (`posts.buckets`). The
-words are tokens of their own (`train.pivotal_words`). Each LoRA draws the 20 things with "highengagement" and "lowengagement" from the
-same noise, once as usual and once with the other word as the negative prompt. The true taste of the pictures is known; the shift is its
-mean difference, paired, and intervals are over whole things. What could be at most is printed first: the difference in taste between the
-posts of both buckets, and that less the things they show.
+LoRAs are trained on the same posts and pictures, one with real buckets in its captions, the others with shuffled ones
+(`posts.buckets`), each by a lot of its own. The words are tokens of their own (`train.pivotal_words`). Each LoRA draws the 20 things with
+"highengagement" and "lowengagement" from the same noise, once as usual and once with the other word as the negative prompt. The true taste
+of the pictures is known; the shift is its mean difference, paired, and intervals are over whole things. What could be at most is printed
+first: the difference in taste between the posts of both buckets, and that less the things they show.
 """
 
 import argparse
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--seed", type=int, required=True, help="of the audience")
+    parser.add_argument("--lots", type=int, default=1, help="so many controls, each with buckets by another lot (posts.seed)")
     parser.add_argument("--true", action="store_true", help="likes are the taste itself: the most that could be")
     arguments = parser.parse_args()
     work, things = arguments.work, things_of()
@@ -59,20 +60,23 @@ def main() -> None:
     liked = taste(warm, np.array([float(is_food(things[thing])) for thing in of_pool]), usual)
     table(work, pool, liked, [things[thing] for thing in of_pool], arguments.seed, is_true=arguments.true)
     shifts: dict[str, Numbers] = {}
-    for buckets in ("real", "shuffled"):
+    lots = ["shuffled", *(f"shuffled {lot}" for lot in range(1, arguments.lots))]
+    for buckets in ("real", *lots):
         at, lora = train(work, buckets, arguments.steps)
         print(json.dumps({"buckets": buckets, **ceiling(at, of_pool, liked)}), flush=True)
         print(json.dumps({"buckets": buckets, "the word moves what is predicted by": heard(things, lora)}), flush=True)
         for way in ("as usual", "against the other word"):
-            pictures = {level: drawn(things, level, lora, is_against=way != "as usual") for level in ("high", "low")}
+            file = work / f"buckets-{buckets}-{way}.npz".replace(" ", "-")
+            if not file.is_file():
+                np.savez(file, **{level: np.stack(drawn(things, level, lora, is_against=way != "as usual")) for level in ("high", "low")})
+            pictures = np.load(file)
             food = np.repeat([float(is_food(thing)) for thing in things], TURNS)
             worth = {level: taste(np.array([warmth(one) for one in pixels]), food, usual) for level, pixels in pictures.items()}
             shifts[f"{buckets}, {way}"] = (worth["high"] - worth["low"]).reshape(len(things), TURNS).mean(axis=1)
-            name = f"buckets-{buckets}-{way.replace(' ', '-')}.npz"
-            np.savez(work / name, high=np.stack(pictures["high"]), low=np.stack(pictures["low"]))
             print(json.dumps({f"{buckets}, {way}": interval(shifts[f"{buckets}, {way}"])}), flush=True)
     for way in ("as usual", "against the other word"):
-        print(json.dumps({f"real less shuffled, {way}": interval(shifts[f"real, {way}"] - shifts[f"shuffled, {way}"])}))
+        by_lot = np.mean([shifts[f"{lot}, {way}"] for lot in lots], axis=0)
+        print(json.dumps({f"real less shuffled, {way}": interval(shifts[f"real, {way}"] - by_lot)}))
 
 
 def ceiling(at: Path, of_pool: NDArray[np.intp], liked: Numbers) -> dict[str, float]:
@@ -132,10 +136,15 @@ def table(work: Path, pool: list[NDArray[np.uint8]], liked: Numbers, told: list[
 
 
 def train(work: Path, buckets: str, steps: int) -> tuple[Path, Path]:
-    """A project of these posts, and a LoRA with real or shuffled buckets in its captions; what an earlier call made is kept."""
-    at = work / f"shop-{buckets}"
+    """A project of these posts, and a LoRA with real or shuffled buckets in its captions; what an earlier call made is kept.
+
+    buckets: `real`, `shuffled`, or `shuffled 1` and so on for other lots.
+    """
+    at = work / f"shop-{buckets}".replace(" ", "-")
+    kind, _, lot = buckets.partition(" ")
     words = f"train.pivotal_words={WORDS}"
-    given = ["--set", 'posts.conditions=["engagement"]', "--set", f"posts.buckets={buckets}", "--set", words]
+    told = ['posts.conditions=["engagement"]', f"posts.buckets={kind}", f"posts.seed={lot or 0}", words]
+    given = [part for one in told for part in ("--set", one)]
     fast = [f"train.steps={steps}", f"train.checkpoint_every={steps}", words, *TRAINED]
     path = at / f"runs/run-01/checkpoints/step-{steps:06}/pytorch_lora_weights.safetensors"
     commands = (
@@ -147,8 +156,8 @@ def train(work: Path, buckets: str, steps: int) -> tuple[Path, Path]:
     )
     for call in commands if not path.is_file() else ():
         subprocess.run([sys.executable, "-m", "decal", *call], check=True, stdout=sys.stderr)
-        if call[1] == "import" and buckets == "shuffled" and not (at / "cache").exists():
-            # Both learn from the same pictures, which are encoded once.
+        if call[1] == "import" and kind == "shuffled" and not (at / "cache").exists():
+            # All learn from the same pictures, which are encoded once.
             shutil.copytree(work / "shop-real/cache", at / "cache")
     return at, path
 
