@@ -68,7 +68,8 @@ def main() -> None:
         for way in ("as usual", "against the other word"):
             file = work / f"buckets-{buckets}-{way}.npz".replace(" ", "-")
             if not file.is_file():
-                np.savez(file, **{level: np.stack(drawn(things, level, lora, is_against=way != "as usual")) for level in ("high", "low")})
+                high, low = (np.stack(drawn(things, level, lora, is_against=way != "as usual")) for level in ("high", "low"))
+                np.savez(file, high=high, low=low)
             pictures = np.load(file)
             food = np.repeat([float(is_food(thing)) for thing in things], TURNS)
             worth = {level: taste(np.array([warmth(one) for one in pixels]), food, usual) for level, pixels in pictures.items()}
