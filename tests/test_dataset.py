@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from decal.dataset import Listing, Row, bring_in, records, scan
-from decal.errors import DataError
+from decal.errors import DataError, DecalError, SettingsError
 from decal.pictures import THUMBNAIL_PX, Look, look
 
 
@@ -235,11 +235,14 @@ def test_one_picture_comes_with_its_text_file_and_without_its_neighbours(tmp_pat
     assert _lines(tmp_path / "dataset") == [{"file_name": "a.png", "text": "a fox"}]
 
 
-@pytest.mark.parametrize(("name", "why"), [("none", "is not there"), ("empty", "holds no picture"), ("a.txt", "is no picture")])
-def test_a_source_without_pictures_is_refused_and_nothing_is_left(tmp_path: Path, name: str, why: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind", "why"),
+    [("none", SettingsError, "is not there"), ("empty", DataError, "holds no picture"), ("a.txt", DataError, "is no picture")],
+)
+def test_a_source_without_pictures_is_refused_and_nothing_is_left(tmp_path: Path, name: str, kind: type[DecalError], why: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(DataError, match=why):
+    with pytest.raises(kind, match=why):
         bring_in(tmp_path / name, tmp_path / "out" / "dataset")
     assert not (tmp_path / "out").exists()
 
