@@ -61,7 +61,8 @@ def test_compiling_pays_from_36_minutes_of_steps_on() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="there it is the platform that stands in the way")
 def test_what_stands_in_the_way_of_compiling_is_named(tiny: Path) -> None:
     plain = resolved_of(tiny).train
-    assert obstacle(plain, CPU, [(8, 8), (8, 8)]) is None
+    assert obstacle(plain, CPU, [(8, 8), (8, 8)], TRACED) is None
+    assert "silently wrong" in (obstacle(plain, CPU, [(8, 8), (8, 8)]) or "")
     assert "2 shapes" in (obstacle(plain, CPU, [(8, 8), (8, 4)]) or "")
     assert "lokr" in (obstacle(plain.model_copy(update={"algorithm": "lokr"}), CPU, [(8, 8)]) or "")
     assert "mps" in (obstacle(plain, torch.device("mps"), [(8, 8)]) or "")

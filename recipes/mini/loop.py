@@ -37,7 +37,7 @@ class Worker:
 class Plan:
     """How long and how fast. The rate is constant after `warm_up` steps and falls linearly to nothing over the last `decay` steps.
 
-    seed: of what each step sees. compiles: the model's forward and backward pass with inductor, before the first step.
+    seed: of what each step sees.
     """
 
     folder: Path
@@ -50,7 +50,6 @@ class Plan:
     ema: float = 0.999
     clip: float = 1.0
     seed: int = 0
-    compiles: bool = False
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -85,8 +84,6 @@ class Training:
         if self.worker.count > 1:
             for weight in self._weights:
                 dist.broadcast(weight.data, 0)
-        if self.plan.compiles:
-            self.model.compile(dynamic=False)
 
     @property
     def _file(self) -> Path:

@@ -23,11 +23,11 @@ WATCHED = 20
 
 @dataclass(frozen=True)
 class Compiler:
-    """What compiles a pass. backend: as torch.compile takes it. devices: kinds of them for which it is taken without being asked for.
+    """What compiles a pass. backend: as torch.compile takes it. devices: kinds of them for which it is right, as far as is known.
 
-    seconds: that it takes, at most. gain: how many times as fast a step is then, at least; on a CPU it is 1.
-    Sources: 60 to 280 s for a whole UNet and 1.15 to 1.35 times, by OneTrainer PR 1114, sd-scripts PR 2217 and PyTorch's blog (LOG.md,
-    2026-11-27); 227 s and nothing gained on the embedded base on a CPU.
+    On a CPU inductor's backward pass was silently wrong: losses right, no gradient for the text (LOG.md, 2026-11-27). seconds: that it
+    takes, at most. gain: how many times as fast a step is then, at least. Sources: 60 to 280 s for a whole UNet and 1.15 to 1.35 times, by
+    OneTrainer PR 1114, sd-scripts PR 2217 and PyTorch's blog (LOG.md, 2026-11-27).
     """
 
     backend: str | Callable[..., Any] = "inductor"
@@ -60,19 +60,20 @@ class Compiler:
 INDUCTOR = Compiler()
 
 
-def obstacle(train: ResolvedTrain, device: torch.device, shapes: Collection[tuple[int, int]]) -> str | None:
+def obstacle(train: ResolvedTrain, device: torch.device, shapes: Collection[tuple[int, int]], compiler: Compiler = INDUCTOR) -> str | None:
     """Why this training cannot be compiled, in words; None where it can. shapes: of the latents that are learnt from."""
     if train.algorithm != "lora":
         return f'train.algorithm is "{train.algorithm}", and only lora has been seen to give the same compiled'
     if len(set(shapes)) > 1:
         return f'pictures of {len(set(shapes))} shapes are learnt (data.fit = "bucket"), and each would be compiled for itself'
-    if device.type not in ("cuda", "cpu"):
-        return f"torch does not compile for {device.type}"
+    if device.type not in compiler.devices:
+        wrong = "torch 2.13 compiled gradients on a CPU that were silently wrong, and steps were hardly faster"
+        return wrong if device.type == "cpu" else f"torch does not compile for {device.type}"
     if sys.platform == "win32":
         return "Triton and its compiler are not there on Windows"
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
         return "the package triton is missing, which comes with torch's builds for CUDA"
-    # Triton calls one for its launchers, and on a CPU all of it is compiled by one.
+    # Triton calls one for its launchers.
     if "CC" not in os.environ and not any(shutil.which(name) for name in ("cc", "gcc", "clang")):
         return "there is no C compiler; install gcc, or name one in CC"
     return None

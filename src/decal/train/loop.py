@@ -401,7 +401,7 @@ class _Loop:
     def _obstacle(self) -> str | None:
         """Why this training cannot be compiled."""
         shapes = {shape for lesson in self.lessons for shape in lesson.examples.shapes}
-        return compiling.obstacle(self.settings, self.base.device, shapes)
+        return compiling.obstacle(self.settings, self.base.device, shapes, self.task.compiler)
 
     def _compile(self) -> None:
         self.predict = self.task.compiler(self.base.predict)
