@@ -78,6 +78,30 @@ class Refusing(Compiler):
         return torch.compile(lambda latents, *_: latents + 1, backend=refuse)
 
 
+class Losing(Compiler):
+    """Loses what the text encoder learns from, which no loss tells; inductor did so on a CPU."""
+
+    def __call__(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda latents, timesteps, told: work(latents, timesteps, {name: one.detach() for name, one in told.items()})
+
+
+@pytest.mark.parametrize("how", ["on", "auto"])
+def test_a_pass_that_gives_other_gradients_when_compiled_is_refused_where_it_is_asked_for_and_else_left_out(
+    how: str, tiny: Path, shapes: Path, tmp_path: Path
+) -> None:
+    files = []
+    for name, compiler in {"lost": Losing(devices=("cpu",)), "as it is": Compiler()}.items():
+        settings = resolved_of(tiny, steps=2, batch=1, text_learning_rate=1e-3, compile=how if name == "lost" else "off")
+        base, task = task_of(tmp_path / name, shapes, settings, model=tiny, pictures=12)
+        going = train(base, replace(task, compiler=compiler, compiled_after=0))
+        if how == "on":
+            with pytest.raises(SettingsError, match=r"gradients of \d+ of \d+ factors are wrong"):
+                list(going)
+            return
+        files.append([task.run.checkpoint(one.step) / PORTABLE_FILE for one in going if isinstance(one, Checkpoint)][-1])
+    assert difference(*files) == 0
+
+
 @pytest.mark.parametrize("how", ["on", "auto"])
 def test_a_base_that_cannot_be_compiled_is_refused_where_that_is_asked_for_and_else_goes_on(
     how: str, tiny: Path, shapes: Path, tmp_path: Path

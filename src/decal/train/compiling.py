@@ -6,17 +6,22 @@ enough. Nothing here has been measured on a GPU; cost and gain are the most care
 """
 
 import importlib.util
+import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from decal.settings import ResolvedTrain
 
+# Gradients of one batch, as they are and compiled, that point at least so far the same way are the same but for rounding; rounding to
+# bfloat16 stays above 0.99 (LOG.md, 2026-11-27). Of those so much smaller than the largest, rounding is all.
+ALIKE, NEGLIGIBLE = 0.9, 1e-4
 # Steps of a run after which it is decided; the first ones pay for what is set up once.
 WATCHED = 20
 
@@ -79,8 +84,30 @@ def obstacle(train: ResolvedTrain, device: torch.device, shapes: Collection[tupl
     return None
 
 
+class MiscompiledError(RuntimeError):
+    """A compiled pass gives other gradients."""
+
+
+def wrong(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """The factors whose gradients point elsewhere than wanted, or are not there. Both by factor, of one batch.
+
+    Losses show nothing of it: torch 2.13 compiled a pass whose losses were right and that gave a text encoder no gradient at all.
+    """
+    norms = {name: float(one.double().norm()) for name, one in wanted.items()}
+    least = NEGLIGIBLE * max(norms.values(), default=0.0)
+    # What is not finite cannot be compared.
+    told = [name for name, norm in norms.items() if least < norm < math.inf]
+    return [name for name in told if name not in found or _cosine(found[name], wanted[name]) < ALIKE]
+
+
+def _cosine(one: Tensor, other: Tensor) -> float:
+    return float(torch.cosine_similarity(one.flatten().double(), other.flatten().double(), dim=0))
+
+
 def is_refusal(problem: RuntimeError) -> bool:
-    """Whether this was raised because torch cannot compile something."""
+    """Whether this was raised because torch cannot compile something, or not rightly."""
+    if isinstance(problem, MiscompiledError):
+        return True
     # Its compiler takes a second to import, and is there where anything was compiled.
     its = sys.modules.get("torch._dynamo.exc")
     return its is not None and isinstance(problem, its.TorchDynamoException)

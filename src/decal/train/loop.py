@@ -245,7 +245,7 @@ class _Loop:
             if self.accelerator.scaler is not None and task.resume.scaler:
                 self.accelerator.scaler.load_state_dict(task.resume.scaler)
         self.pace = task.pace
-        self.predict = base.predict
+        self.predict, self.is_proven = base.predict, True
         self.block: list[_Done] = []
         self.sent: list[_Sent] = []
         self.clock = time.perf_counter()
@@ -405,11 +405,12 @@ class _Loop:
 
     def _compile(self) -> None:
         self.predict = self.task.compiler(self.base.predict)
+        self.is_proven = False
 
     def _gradients(self) -> Tensor:
-        """As `_added_up`; where the pass turns out not to be compilable, as it is from there on."""
+        """As `_added_up`; where the pass turns out not to be compilable, or gives other gradients so, as it is from there on."""
         try:
-            return self._added_up()
+            return self._added_up() if self.is_proven else self._proven()
         except RuntimeError as problem:
             if not compiling.is_refusal(problem):
                 raise
@@ -418,8 +419,27 @@ class _Loop:
                 raise SettingsError(f'train.compile = "on": torch cannot compile this base ({why}).\nWrite "off".') from problem
             logger.warning("step %d goes on without compiling, because torch cannot compile this base (%s)", self.step, why)
         self._let_go()
-        self.predict = self.base.predict
+        self.predict, self.is_proven = self.base.predict, True
         return self._added_up()
+
+    def _proven(self) -> Tensor:
+        """As `_added_up`, once as it is and then compiled; raises MiscompiledError where the gradients differ by more than rounding."""
+        compiled, self.predict = self.predict, self.base.predict
+        try:
+            self._added_up()
+        finally:
+            self.predict = compiled
+        wanted = {name: factor.grad.clone() for name, factor in self.factors.items() if factor.grad is not None}
+        self._let_go()
+        loss = self._added_up()
+        found = {name: factor.grad for name, factor in self.factors.items() if factor.grad is not None}
+        if wrong := cast(list[str], processes.from_first(compiling.wrong(found, wanted))):
+            raise compiling.MiscompiledError(
+                f"compiled, the gradients of {len(wrong)} of {len(wanted)} factors are wrong, {wrong[0]} first"
+            )
+        # In the first step half of the factors have none yet, and a loss scale that is too high leaves none to compare.
+        self.is_proven = self.step > 1 and bool(torch.stack([one.isfinite().all() for one in wanted.values()]).all())
+        return loss
 
     def _added_up(self) -> Tensor:
         """Add up the gradients of this process's share of this step; its loss, []."""
