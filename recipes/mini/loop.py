@@ -45,11 +45,11 @@ class Plan:
     decay: int
     rate: float
     batch: int
+    seed: int
     warm_up: int = 200
     weight_decay: float = 0.01
     ema: float = 0.999
     clip: float = 1.0
-    seed: int = 0
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""

@@ -97,11 +97,11 @@ def train(worker: Worker, *, plan: Plan, folder: Path, rows: list[Row]) -> None:
     training = Training(plan, student, worker)
     alphas = scheduler().alphas_cumprod
     for step in training.steps():
-        common = torch.Generator().manual_seed(SEED * 1_000_003 + step)
+        common = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
         with torch.no_grad():
             for table in student.tables():
                 table[-STRANGERS:] = TOKEN_DEVIATION * torch.randn((STRANGERS, table.shape[1]), generator=common).to(device)
-        rng = random.Random((SEED * 1_000_003 + step) * worker.count + worker.rank)
+        rng = random.Random((plan.seed * 1_000_003 + step) * worker.count + worker.rank)
         generator = torch.Generator().manual_seed(rng.getrandbits(48))
         chosen = torch.randint(len(pictures), (plan.batch,), generator=generator)
         said = with_strangers(told[chosen], rng, first=len(vocabulary.known)).to(device)
@@ -148,7 +148,7 @@ def main() -> None:
     launch(partial(make_pairs, run=given.run, folder=given.base, rows=rows, count=given.pairs), given.workers)
     decay = given.steps // 2 if given.decay is None else given.decay
     # An average as long as that of the base would still hold the base's weights at the end of so short a run.
-    plan = Plan(given.run, steps=given.steps, decay=decay, rate=5e-4, batch=given.batch, warm_up=100, ema=0.99)
+    plan = Plan(given.run, steps=given.steps, decay=decay, rate=5e-4, batch=given.batch, seed=SEED, warm_up=100, ema=0.99)
     if given.steps:
         launch(partial(train, plan=plan, folder=given.base, rows=rows), given.workers)
 

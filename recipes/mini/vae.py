@@ -74,7 +74,7 @@ def train(worker: Worker, *, plan: Plan, data: Path, begin: Path | None) -> None
     training = Training(plan, model, worker)
     for step in training.steps():
         # Counted, not drawn on: a run that goes on sees what it would have seen.
-        generator = torch.Generator().manual_seed((SEED * 1_000_003 + step) * worker.count + worker.rank)
+        generator = torch.Generator().manual_seed((plan.seed * 1_000_003 + step) * worker.count + worker.rank)
         is_whole = step >= plan.steps * WHOLE_FROM
         count = plan.batch if not is_whole else max(1, plan.batch * CROP_PX**2 // SIZE_PX**2)
         chosen = torch.randint(len(pictures), (count,), generator=generator).tolist()
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each, where there is no GPU")
     given = parser.parse_args()
     given.run.mkdir(parents=True, exist_ok=True)
-    plan = Plan(given.run, steps=given.steps, decay=given.steps // 3, rate=given.rate, batch=given.batch, ema=0.998)
+    plan = Plan(given.run, steps=given.steps, decay=given.steps // 3, rate=given.rate, batch=given.batch, seed=SEED, ema=0.998)
     launch(partial(train, plan=plan, data=given.data, begin=given.begin), given.workers)
 
 

@@ -72,8 +72,9 @@ def obstacle(train: ResolvedTrain, device: torch.device, shapes: Collection[tupl
     if len(set(shapes)) > 1:
         return f'pictures of {len(set(shapes))} shapes are learnt (data.fit = "bucket"), and each would be compiled for itself'
     if device.type not in compiler.devices:
-        wrong = "torch 2.13 compiled gradients on a CPU that were silently wrong, and steps were hardly faster"
-        return wrong if device.type == "cpu" else f"torch does not compile for {device.type}"
+        if device.type == "cpu":
+            return "torch 2.13 compiled gradients on a CPU that were silently wrong"
+        return f"torch does not compile for {device.type}"
     if sys.platform == "win32":
         return "Triton and its compiler are not there on Windows"
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
