@@ -34,6 +34,7 @@ def training(run: Run, resolved: Resolved, counts: Mapping[str, int], where: str
         learns = _words_told(resolved) if train.learns_words else f"text encoders learn at {train.text_learning_rate:g}"
         of_text = f"\n  {learns}, so captions are encoded in every step and not once"
     begin = f"going on from step {reached}" if reached else "from the beginning"
+    begin += "; a control, its buckets are by lot" if run.is_control else ""
     return (
         f"{run.folder}: {counted(train.steps, 'step')} of {train.batch * train.accumulation} on {counted(counts['train'], 'picture')}, "
         f"{kept}; {begin}\n"
@@ -79,7 +80,7 @@ class RunOverview(Line):
 
     step: the last one done. pictures: drawn with `compare`, `grid` and `draw`. sheets: relative to the project.
 
-    rungs: what was done for want of memory, or for speed.
+    rungs: what was done for want of memory, or for speed. is_control: trained on buckets by lot.
     """
 
     name: str
@@ -90,10 +91,14 @@ class RunOverview(Line):
     pictures: int
     sheets: tuple[str, ...]
     rungs: tuple[Rung, ...]
+    is_control: bool
 
 
 class Overview(Line):
-    """What is in a project. errors, other_findings: of the last check; None before the first. next: what to do next."""
+    """What is in a project.
+
+    errors, other_findings: of the last check; None before the first. is_control: the data set has buckets by lot. next: what to do next.
+    """
 
     folder: str
     pictures: int
@@ -102,6 +107,7 @@ class Overview(Line):
     base: str
     errors: int | None
     other_findings: int | None
+    is_control: bool
     runs: tuple[RunOverview, ...]
     next: str
 
@@ -122,10 +128,14 @@ def look(at: Project) -> Overview:
         others = len(levels) - errors
         following = f"mend the errors, then  {following}" if errors else f"decal train {folder}"
     known = [_look_at_run(at, run) for run in at.runs()]
-    if known and not runs.is_complete(at.runs()[-1], runs.about(at.runs()[-1]).settings):
-        following = f"decal train {folder}{_options(at.runs()[-1], settings)}"
-    elif known:
-        drawn = {PurePosixPath(sheet).name.partition("-")[0] for sheet in known[-1].sheets}
+    # Training goes on with a run of the kind of the data set, all else takes the newest that is no control.
+    of_kind, real = ([run for run in at.runs() if run.is_control == kind] for kind in (at.is_control, False))
+    if of_kind and not runs.is_complete(of_kind[-1], runs.about(of_kind[-1]).settings):
+        following = f"decal train {folder}{_options(of_kind[-1], settings)}"
+    elif at.is_control and not of_kind:
+        following = f"decal train {folder}"
+    elif real:
+        drawn = {PurePosixPath(sheet).name.partition("-")[0] for sheet in known[at.runs().index(real[-1])].sheets}
         following = f"decal compare {folder}"
         if "grid" in drawn:
             following = f'decal draw "..." {folder}' if (at.folder / "hand-in.zip").exists() else f"decal submit {folder}"
@@ -139,6 +149,7 @@ def look(at: Project) -> Overview:
         base=settings.base.model,
         errors=errors,
         other_findings=others,
+        is_control=at.is_control,
         runs=tuple(known),
         next=following,
     )
@@ -173,6 +184,7 @@ def _look_at_run(at: Project, run: Run) -> RunOverview:
         pictures=len(project.read(run.generations, Generation)),
         sheets=tuple(path.relative_to(at.folder).as_posix() for path in sorted(run.sheets.glob("*.png"))),
         rungs=tuple(project.read(run.rungs, Rung)),
+        is_control=about.is_control,
     )
 
 
@@ -182,9 +194,13 @@ def show(seen: Overview) -> list[str]:
     lines = [f"{seen.folder}: {there}, keyword {seen.keyword or '(none)'}, base {seen.base}"]
     if seen.errors is not None and seen.other_findings is not None:
         lines.append(f"  check     {counted(seen.errors, 'error')}, {counted(seen.other_findings, 'other finding')}")
+    if seen.is_control:
+        lines.append("  data set  of a control, with buckets by lot; decal posts plan, build  put the real ones back")
+    width = max((len(run.name) for run in seen.runs), default=0)
     for run in seen.runs:
         made = f"{counted(len(run.checkpoints), 'checkpoint')}, {counted(run.pictures, 'picture')}"
-        lines.append(f"  {run.name}    {run.step} of {counted(run.steps, 'step')}, {made}, begun {run.begun}")
+        made += ", a control" if run.is_control else ""
+        lines.append(f"  {run.name:{max(width, 8)}}  {run.step} of {counted(run.steps, 'step')}, {made}, begun {run.begun}")
         lines += [f"    {'speed' if rung.is_for_speed else 'memory'}: from {rung.told()}" for rung in run.rungs]
         for checkpoint in run.checkpoints:
             loss = "-" if checkpoint.holdout_loss is None else f"{checkpoint.holdout_loss:.4f}"

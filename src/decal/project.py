@@ -47,6 +47,11 @@ class Run:
         return self.folder / "run.json"
 
     @property
+    def is_control(self) -> bool:
+        """Whether it was trained on buckets by lot, to hold another run against it; no run that was not begun is one."""
+        return self.about.is_file() and read_json(self.about).get("is_control") is True
+
+    @property
     def dataset(self) -> Path:
         return self.folder / "dataset.jsonl"
 
@@ -176,6 +181,16 @@ class Project:
     def posts(self) -> Path:
         """What was made of a table of posts, in shards; not there in other projects."""
         return self.folder / "posts"
+
+    @property
+    def built(self) -> Path:
+        """What the data set was made of where `decal posts build` made it."""
+        return self.posts / "built.json"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether the data set has buckets by lot, so that what is trained on it is a control."""
+        return self.built.is_file() and read_json(self.built).get("is_control") is True
 
     @property
     def cache(self) -> Path:

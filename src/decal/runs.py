@@ -41,7 +41,8 @@ class About(Line):
     """`run.json`: what a run was begun with.
 
     begun: UTC, ISO 8601. device: with the type that the base computes in. data: hash of the files, captions and split. base: hash of the
-    base model's files. taught: hash of those of the model that it is trained on, where that is another.
+    base model's files. taught: hash of those of the model that it is trained on, where that is another. is_control: trained on buckets by
+    lot, to hold another run against it.
     """
 
     begun: str
@@ -51,6 +52,7 @@ class About(Line):
     data: str
     base: str
     taught: str | None = None
+    is_control: bool = False
 
 
 def about(run: Run) -> About:
@@ -64,7 +66,7 @@ def about(run: Run) -> About:
 
 
 def newest(at: Project, name: str | None) -> Run:
-    """The run of that name, or the newest. Raises ProjectError where there is none."""
+    """The run of that name, or the newest that is no control. Raises ProjectError where there is none."""
     known = at.runs()
     if name is not None:
         run = at.run(name)
@@ -74,7 +76,19 @@ def newest(at: Project, name: str | None) -> Run:
         return run
     if not known:
         raise ProjectError(f"{at.folder} has no run yet.\nTrain one with  decal train {at.folder}")
-    return known[-1]
+    real = [run for run in known if not run.is_control]
+    if not real:
+        raise ProjectError(
+            f"{at.folder} has no run but {known[-1].name}, a control: its buckets were drawn by lot.\n"
+            f"Name it with --run {known[-1].name}, or train on the real ones:  decal posts plan, build,  then  decal train {at.folder}"
+        )
+    return real[-1]
+
+
+def newer_controls(at: Project, run: Run) -> list[Run]:
+    """The controls that were begun after a run that is none, and that are passed over where no run is named."""
+    known = at.runs()
+    return [] if run.is_control else [one for one in known[known.index(run) + 1 :] if one.is_control]
 
 
 def next_name(at: Project) -> str:
@@ -272,7 +286,8 @@ class _Origin:
 
 
 def _write(run: Run, settings: Resolved, records: Sequence[Record], origin: _Origin) -> None:
-    line = About(settings=settings, versions=_versions(), data=_data(records), **vars(origin))
+    is_control = run.is_control or Project(run.folder.parents[1]).is_control
+    line = About(settings=settings, versions=_versions(), data=_data(records), is_control=is_control, **vars(origin))
     project.write_text(run.about, line.model_dump_json(indent=2) + "\n")
 
 

@@ -25,7 +25,9 @@ Changes = Annotated[
     list[str], typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting for this call, e.g. train.rank=16.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the records as JSON lines.")]
-RunName = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Which run; the newest where left out.")]
+RunName = Annotated[
+    str | None, typer.Option("--run", metavar="NAME", help="Which run; where left out, the newest that is no control of posts.")
+]
 CheckpointStep = Annotated[
     int | None, typer.Option("--checkpoint", metavar="STEP", help="Which checkpoint; the one that the comparison chose, or the last.")
 ]

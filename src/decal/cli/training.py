@@ -4,14 +4,9 @@ import sys
 from json import dumps
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from decal.errors import SettingsError
-
-if TYPE_CHECKING:
-    pass
 
 from decal.cli.options import (
     HERE,
@@ -31,6 +26,7 @@ from decal.cli.options import (
     together,
     typed,
 )
+from decal.errors import SettingsError
 
 
 def train(
@@ -48,6 +44,7 @@ def train(
 ) -> None:
     """Train the LoRA, or go on where it stopped."""
     from decal import workflow
+    from decal.project import Project
 
     if tries is not None or dry_run:
         alone("--search" if tries is not None else "--dry-run")
@@ -67,8 +64,10 @@ def train(
         if is_first:
             choice = workflow.Choice(run, new_run, accept_changes)
             show_work(folder, changes, lambda at, settings: workflow.train(at, settings, choice, STOP), json)
-            named = f" --run {quote(run)}" if run is not None else ""
-            say_next(f"decal compare {quote(str(folder))}{named}{typed(changes)}", json)
+            named, at = f" --run {quote(run)}" if run is not None else "", quote(str(folder))
+            compare = f"decal compare {at}{named}{typed(changes)}"
+            # Whoever trained a control wants the real buckets back.
+            say_next(f"decal posts plan {at} && decal posts build {at}" if Project(folder).is_control else compare, json)
 
 
 def grid(

@@ -64,7 +64,7 @@ def report_posts(at: Project, settings: Settings, choice: Choice, wish: Report, 
     posts = _kept_out(at, wish.posts)
     if wish.control is not None and choice.name is None:
         # The control is trained after what it is held against, so it is the newest as a rule.
-        others = [run.name for run in at.runs() if run.name != wish.control]
+        others = [run.name for run in at.runs() if run.name != wish.control and not run.is_control]
         choice = Choice(others[-1] if others else wish.control)
     resolved, worn = drawn_with(at, settings, choice, wish.step)
     lacks = [] if worn.step else ["no checkpoint, so only the base is drawn with"]
@@ -92,7 +92,7 @@ def report_posts(at: Project, settings: Settings, choice: Choice, wish: Report, 
     anchors = [(post, plan, 0, cell_of(plan, seed, 0, resolved)) for post, plan in prompts.values() for seed in turns]
     told = ", ".join(dict.fromkeys(one.way for one in wanted))
     yield Told(f"{counted(len(posts), 'kept-out post')}, {counted(wish.count, 'candidate')} of each in these ways: {told}; {worn.told}")
-    yield from _uneven(str(choice.name), worn, wish, control)
+    yield from _told_of_control(at, str(choice.name), worn, wish, control)
     base = public_name(resolved.base.model)
     files: list[Path] = []
     theirs: list[Path] = []
@@ -180,8 +180,11 @@ def _ways(
     return wanted
 
 
-def _uneven(run: str, worn: Worn, wish: Report, control: Worn | None) -> Iterator[Told]:
-    """What is said where the control was trained for another number of steps than the run."""
+def _told_of_control(at: Project, run: str, worn: Worn, wish: Report, control: Worn | None) -> Iterator[Told]:
+    """What is said where the control was trained for another number of steps than the run, or one is there and not named."""
+    controls = [one.name for one in at.runs() if one.is_control]
+    if control is None and worn.step and controls:
+        yield Told(f"  {controls[-1]} is a control; --control {controls[-1]} holds these pictures against its own")
     if control is not None and control.step != worn.step:
         yield Told(f"{wish.control} is drawn at step {control.step} and {run} at step {worn.step}; what differs may come of that")
 

@@ -22,7 +22,7 @@ def settings_of(at: Project, changes: Sequence[str]) -> Settings:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which run a command works on. name: None for the newest. is_new: begin another one."""
+    """Which run a command works on. name: None for the newest that is no control. is_new: begin another one."""
 
     name: str | None = None
     is_new: bool = False
@@ -30,7 +30,7 @@ class Choice:
 
 
 def run_to_train(at: Project, choice: Choice) -> Run:
-    """The run that training goes on with, or a new one."""
+    """The run that training goes on with, or a new one; where none is named, a control goes on with a control, and others with others."""
     if choice.name is not None and choice.is_new and at.run(choice.name).about.exists():
         raise SettingsError(f"There is a run {choice.name!r} already.\nLeave --new-run out to go on with it, or name another one.")
     waiting = {run.name: run for run in at.waiting()}
@@ -38,13 +38,32 @@ def run_to_train(at: Project, choice: Choice) -> Run:
         return at.run(choice.name) if choice.is_new or choice.name in waiting else runs.newest(at, choice.name)
     if waiting:
         return next(iter(waiting.values()))
-    known = at.runs()
+    known = [run for run in at.runs() if run.is_control == at.is_control]
     return at.run(runs.next_name(at)) if choice.is_new or not known else known[-1]
+
+
+def run_of(at: Project, name: str | None) -> Run:
+    """The run of that name, or the newest that is no control; says so where that makes a difference."""
+    run = runs.newest(at, name)
+    if name is None and (controls := runs.newer_controls(at, run)):
+        logger.warning(
+            "%s is taken: %s is newer, but a control with buckets by lot; --run %s takes it",
+            run.name,
+            controls[-1].name,
+            controls[-1].name,
+        )
+    return run
+
+
+def warn_of_control(run: Run) -> None:
+    """Say of a run that leaves the house that it is a control, where it is one."""
+    if run.is_control:
+        logger.warning("%s is a control: its buckets were drawn by lot, so its words of engagement mean nothing", run.name)
 
 
 def trained(at: Project, settings: Settings, choice: Choice) -> tuple[Run, Resolved, list[Checkpoint]]:
     """A run, its settings with the drawing settings of today, and its checkpoints."""
-    run = runs.newest(at, choice.name)
+    run = run_of(at, choice.name)
     begun = runs.about(run).settings
     today = resolve(settings.model_copy(update={"base": begun.base, "data": begun.data, "train": begun.train}), 1)
     machine = begun.train.model_copy(update={"device": settings.train.device, "precision": settings.train.precision})

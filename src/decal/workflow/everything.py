@@ -11,7 +11,7 @@ from decal.project import Project
 from decal.records import Description, Finding
 from decal.settings import Settings
 from decal.workflow.beginning import CANDIDATES, DESCRIPTIONS, describe, draw_candidates
-from decal.workflow.choice import Choice
+from decal.workflow.choice import Choice, run_to_train
 from decal.workflow.choosing import compare
 from decal.workflow.drawing import draw_grid
 from decal.workflow.submitting import HAND_IN, hand_in
@@ -30,10 +30,11 @@ def run(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator
             f"{at.dataset} has no picture yet, so nothing was trained.\n"
             f"Choose among the candidates with  decal caption --pick {at.folder}  and call again."
         )
+    made = Choice(run_to_train(at, choice).name)
     yield from train(at, settings, choice, stop)
-    yield from compare(at, settings, Choice(), stop)
-    yield from draw_grid(at, settings, Choice(), None, stop)
-    yield from hand_in(at, settings, Choice(), None, at.folder / HAND_IN, stop)
+    yield from compare(at, settings, made, stop)
+    yield from draw_grid(at, settings, made, None, stop)
+    yield from hand_in(at, settings, made, None, at.folder / HAND_IN, stop)
 
 
 def doctor(folder: Path) -> list[Finding]:

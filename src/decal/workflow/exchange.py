@@ -12,7 +12,7 @@ from decal.project import Project
 from decal.records import Record, Start
 from decal.settings import Settings
 from decal.wording import counted
-from decal.workflow.choice import Choice, chosen, settings_of, trained
+from decal.workflow.choice import Choice, chosen, settings_of, trained, warn_of_control
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def export_adapter(at: Project, form: str, choice: Choice, step: int | None, tar
 
     kind = adapters.to_form(form)
     run, resolved, checkpoints = trained(at, settings_of(at, []), choice)
+    warn_of_control(run)
     checkpoint = chosen(run, checkpoints, step).checkpoint
     keyword = resolved.caption.keyword.strip()
     word = re.sub(r"\W+", "-", keyword or at.folder.resolve().name).strip("-")

@@ -113,7 +113,8 @@ def build_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
 def _assemble(at: Project, settings: Settings, stage: Stage, whole: Sequence[Shard], counts: Counter[str]) -> Iterator[Event]:
     """Write `metadata.jsonl`, the datasheet and the prompts over all shards, unless they are there."""
     with project.lock(at.folder / "metadata", "building the data set"):
-        done, wanted = at.posts / "built.json", project.fingerprint(*(shard.sha256 for shard in whole))
+        is_control = settings.posts.buckets == "shuffled" and "engagement" in settings.posts.conditions
+        done, wanted = at.built, project.fingerprint(*(shard.sha256 for shard in whole), *(["control"] if is_control else []))
         path = at.dataset / "metadata.jsonl"
         before = project.read_json(done) if done.exists() else {}
         if before.get("input") == wanted and path.is_file():
@@ -131,7 +132,7 @@ def _assemble(at: Project, settings: Settings, stage: Stage, whole: Sequence[Sha
             "caption": settings.caption.template,
             "base": settings.base.model,
             "kept out": "whole accounts, the latest posts, and near repeats of both",
-        }
+        } | ({"engagement words": "by lot, so that what is trained with them is a control"} if is_control else {})
         project.write_text(at.dataset / "README.md", imagefolders.datasheet(at.folder.name, counts, rows, told))
         project.write_lines(at.sources, [Source(kind="posts", where=_table_of(at), revision=None, licence=None, pictures=len(rows))])
         ignored = [settings.caption.keyword, *settings.caption.kind_words]
@@ -145,8 +146,10 @@ def _assemble(at: Project, settings: Settings, stage: Stage, whole: Sequence[Sha
                 filled += len(others)
                 fresh += others
                 project.write_text(file, "\n".join([*prompts, *others]) + "\n")
-        project.write_text(done, project.to_json_object({"input": wanted, "metadata": project.sha256(path)}) + "\n")
-    yield Told(f"{counted(len(rows), 'picture')} in {at.dataset}, with metadata.jsonl and README.md")
+        about = {"input": wanted, "is_control": is_control, "metadata": project.sha256(path)}
+        project.write_text(done, project.to_json_object(about) + "\n")
+    of_control = "; buckets by lot, so what is trained on it is a control" if is_control else ""
+    yield Told(f"{counted(len(rows), 'picture')} in {at.dataset}, with metadata.jsonl and README.md{of_control}")
     if filled:
         yield Told(
             f"  too few posts are kept out to make all prompts of them, so {filled} in {at.prompts.name} and {at.compare_prompts.name}\n"

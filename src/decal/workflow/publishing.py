@@ -15,7 +15,7 @@ from decal.project import Project, Run
 from decal.records import Checkpoint, Generation, Line, Record, Source, Verdict
 from decal.settings import Resolved
 from decal.wording import counted
-from decal.workflow.choice import Choice, chosen, settings_of, trained, trained_words
+from decal.workflow.choice import Choice, chosen, settings_of, trained, trained_words, warn_of_control
 from decal.workflow.exchange import export_adapter
 
 SAMPLES = 6
@@ -54,6 +54,7 @@ def publish(at: Project, choice: Choice, step: int | None, target: Target, *, is
     if not card.HUB_ID.fullmatch(target.repo) and "/" in target.repo:
         raise SettingsError(f"--to {target.repo} is no repository of the hub.\nWrite owner/name, or a name alone for your own space.")
     run, resolved, checkpoints = trained(at, settings_of(at, []), choice)
+    warn_of_control(run)
     kept = chosen(run, checkpoints, step).checkpoint
     yield Progress("writing the card")
     files = fill(at, run, resolved, kept, target.repo)

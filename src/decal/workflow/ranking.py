@@ -78,7 +78,7 @@ def judge(at: Project, settings: Settings, drawn: Sequence[Drawn], anchors: Sequ
     rows = np.stack([fit, adds, lines, unsafe, contrast], axis=1).tolist()
     looked_at = {"ocr": ("lettering", reading.is_installed()), "safety": ("safety", safety.is_installed())}
     if missing := {extra: what for extra, (what, is_there) in looked_at.items() if not is_there}:
-        told += f"; {' and '.join(missing.values())} not looked at;  {extras.add(*missing)}  adds that"
+        told += f"; {' and '.join(missing.values())} not looked at  ({extras.add(*missing)}  adds that)"
     yield Judged([Seen(*row) for row in rows], order, told)
 
 
@@ -143,4 +143,4 @@ def write(folder: Path, found: Sequence[PostVariant]) -> Iterator[Event]:
     project.write_text(folder / "variants.csv", text.getvalue())
     counts: Mapping[str, int] = {name: sum(one.standing == name for one in found) for name in ("best", "good", "out")}
     posts = len({one.post for one in found})
-    yield Told(f"{counts['best']} of {counted(posts, 'post')} have a best candidate; {counted(counts['out'], 'candidate')} out")
+    yield Told(f"a best candidate for {counts['best']} of {counted(posts, 'post')}; {counted(counts['out'], 'candidate')} out")

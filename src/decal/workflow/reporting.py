@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from decal import project, report, runs
+from decal import project, report
 from decal.events import Event, Told
 from decal.project import Project, Run
-from decal.workflow.choice import Choice
+from decal.workflow.choice import Choice, run_of
 
 
 def write_report(at: Project, choice: Choice) -> Iterator[Event]:
     """Write `report.html` into the folder of a run, whatever stands in it so far."""
-    yield told_in_report(at, runs.newest(at, choice.name))
+    yield told_in_report(at, run_of(at, choice.name))
 
 
 def told_in_report(at: Project, run: Run) -> Told:

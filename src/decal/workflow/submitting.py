@@ -21,7 +21,7 @@ from decal.project import Project, Run
 from decal.records import Checkpoint, Generation, HandIn, Point, Record, Verdict
 from decal.settings import Resolved, Settings
 from decal.wording import counted
-from decal.workflow.choice import Choice, chosen, trained, trained_words
+from decal.workflow.choice import Choice, chosen, trained, trained_words, warn_of_control
 from decal.workflow.drawing import draw_grid
 
 logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def hand_in(at: Project, settings: Settings, choice: Choice, step: int | None, o
     folder = quote(str(at.folder))
     before = parcel.there_already(out)
     run, resolved, checkpoints = trained(at, settings, choice)
+    warn_of_control(run)
     verdict = runs.verdict_of(run)
     kept = chosen(run, checkpoints, step).checkpoint
     picked = checklist.Choice(kept.step, verdict, is_by_hand=step is not None)

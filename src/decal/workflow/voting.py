@@ -13,7 +13,7 @@ from decal.voting.ballots import Shown, ballots
 from decal.voting.box import Box
 from decal.voting.server import Server
 from decal.wording import counted
-from decal.workflow.choice import Choice
+from decal.workflow.choice import Choice, run_of
 from decal.workflow.reporting import told_in_report
 
 
@@ -23,7 +23,7 @@ def vote(at: Project, choice: Choice, stop: Stop, *, stop_after: int | None, por
     stop_after: answers that end it; None for when all is asked. port: of the page; 0 for a free one. Raises SettingsError where there is
     nothing to vote on, and ProjectError where nothing was compared.
     """
-    run = runs.newest(at, choice.name)
+    run = run_of(at, choice.name)
     verdict = runs.verdict_of(run)
     if verdict is None:
         raise ProjectError(
