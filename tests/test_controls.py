@@ -1,13 +1,14 @@
-"""Runs of posts with buckets by lot: they remember what they are, and no command takes one that is not named."""
+"""Words of engagement: runs with buckets by lot remember what they are, and prompts say the words that were learnt."""
 
 import shutil
 from pathlib import Path
 
+import projects
 import pytest
 from PIL import Image
 from typed import Call
 
-from decal import workflow
+from decal import dataset, grid, workflow
 from decal.errors import ProjectError
 from decal.posts.downloads import Downloader
 from decal.project import Project
@@ -88,6 +89,29 @@ def test_training_goes_on_with_the_kind_of_run_that_the_data_set_is_for(at: Proj
     assert (code, "run-02 is complete" in out, f"next: decal posts plan {at.folder} && decal posts build" in out) == (0, True, True), err
     build(at, [])
     assert "run-01 is complete" in call("train", at.folder, *SET)[1]
+
+
+def test_prompts_of_posts_are_new_by_what_they_show_and_say_the_words_that_are_learnt(at: Project) -> None:
+    for path in (at.prompts, at.compare_prompts, at.built):
+        path.unlink()
+    (at.dataset / "metadata.jsonl").unlink()
+    build(at, ['train.pivotal_words={highengagement="good",lowengagement="bad"}'])
+    prompts = [line for path in (at.prompts, at.compare_prompts) for line in path.read_text().splitlines()]
+    words = ("highengagement", "lowengagement")
+    assert (len(prompts), {prompt.partition(", ")[0] for prompt in prompts}) == (18, set(words))
+    captions = [row.caption for row in dataset.scan(at.dataset).rows if row.caption]
+    assert grid.seen(prompts, captions, [*words, "medium engagement", "zorb"]) == []
+
+
+def test_a_grid_says_where_no_prompt_holds_a_word_that_was_learnt(tiny: Path, shapes: Path, tmp_path: Path, call: Call) -> None:
+    settings = '[train]\nsteps = 2\nbatch = 2\nrank = 2\nvalidation_prompts = []\npivotal_words = { triangl = "" }\n[grid]\nsteps = 1\n'
+    folder = projects.trained(tmp_path / "p", tiny, shapes, settings)
+    one = ["--guidance", "1", "--set", "grid.batch=8"]
+    out = call("grid", folder, *one)[1]
+    assert "  prompts.txt holds none of the words that were learnt (triangl); write them into some of its lines" in out
+    path = folder / "prompts.txt"
+    path.write_text(path.read_text().replace("\n", ", triangl\n", 1))
+    assert "holds none" not in call("grid", folder, *one)[1]
 
 
 def test_show_marks_controls_and_a_data_set_for_one(at: Project, call: Call) -> None:

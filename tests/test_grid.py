@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageDraw
 from sd_parsers import ParserManager
 
 from decal.errors import SettingsError
-from decal.grid import Nearest, compare_cells, grid_cells, nearest, png_text, propose, read_prompts, seen, tensors_sha256
+from decal.grid import Nearest, compare_cells, grid_cells, nearest, png_text, propose, read_prompts, saying, seen, tensors_sha256
 from decal.lettering import legible, one_font, width_px, wrap
 from decal.records import Cell, Step
 from decal.settings import ResolvedCompare, ResolvedGrid
@@ -52,6 +52,13 @@ def training(last: int, every: int) -> Iterator[Step]:
             seconds=0.1,
             holdout_loss=0.04 + abs(step - 200) * 1e-5 if step % every == 0 else None,
         )
+
+
+def test_words_are_said_where_captions_say_them() -> None:
+    prompts = ["zorb boat", "zorb star", "zorb hat"]
+    assert saying(prompts, ["wuxle", "vombi"], ["wuxle, zorb cat"]) == ["wuxle, zorb boat", "vombi, zorb star", "wuxle, zorb hat"]
+    assert saying(prompts[:1], ["wuxle"], ["a zorb cat at wuxle", "zorb dog, wuxle"]) == ["zorb boat, wuxle"]
+    assert saying(prompts, [], ["wuxle, zorb cat"]) == prompts
 
 
 def test_the_nearest_caption_shares_the_rarest_word_and_the_new_words_are_named() -> None:

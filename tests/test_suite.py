@@ -43,6 +43,17 @@ def test_a_suite_is_filled_up_with_prompts_that_are_new() -> None:
     assert grid.seen([prompt.text for prompt in prompts], [*CAPTIONS, "a pumpkin"], ["zorb", "sticker", "style", "thick outline"]) == []
 
 
+def test_added_prompts_say_the_words_that_were_learnt_in_turn_and_the_base_is_asked_without() -> None:
+    settings = parse({"caption": {"keyword": "zorb"}, "train": {"pivotal_words": {"wuxle": "sunset", "vombi": ""}}})
+    known = ["wuxle, zorb style sticker of a red fox", "vombi, zorb style sticker of an owl", "zorb style sticker of a hat"]
+    own = ["vombi, zorb style sticker of a green boat"]
+    filling = suite.fill(own, [], 5, settings=settings, known=known, avoid=[])
+    prompts = [one for one in filling.run(None, lambda: False) if isinstance(one, SuitePrompt)]
+    assert [one.text.partition(", ")[0] for one in prompts] == ["vombi", "wuxle", "vombi", "wuxle", "vombi"]
+    assert prompts[0].scored == "a green boat"
+    assert not [one for one in prompts if "wuxle" in one.scored or "vombi" in one.scored]
+
+
 def test_more_prompts_keep_those_that_were_there() -> None:
     before = filled(["zorb style sticker of a boat"], [], 12)
     after = filled(["zorb style sticker of a boat"], [prompt for prompt in before if prompt.group != "own"], 20)

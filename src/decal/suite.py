@@ -104,7 +104,10 @@ class Filling:
         plain += self._subjects([*taken, *map(self.frame.put, [*plain, *written])], wanted - len(plain) - len(written))
         # Everyday subjects and what the grammar says take turns, so that every round of the race sees both.
         mixed = [content for pair in _in_turns(plain, written) for content in pair]
-        yield from (SuitePrompt(text=self.frame.put(text), scored=text, group=self._group(text)) for text in mixed)
+        # Words with embeddings of their own are a part of what is judged, so they are said as in training.
+        asked = grid.saying([self.frame.put(text) for text in mixed], list(self.settings.train.pivotal_words), self.known)
+        for text, prompt in zip(mixed, asked, strict=True):
+            yield SuitePrompt(text=prompt, scored=text, group=self._group(text))
         if len(mixed) < wanted:
             yield Told(f"  only {counted(len(prompts) + len(mixed), 'prompt')} of {self.count}: nothing more is new to your captions")
 
@@ -147,7 +150,7 @@ class Filling:
 
     def _ignored(self) -> list[str]:
         caption = self.settings.caption
-        return [caption.keyword, *caption.kind_words, *caption.style_words]
+        return [caption.keyword, *caption.kind_words, *caption.style_words, *self.settings.train.pivotal_words]
 
 
 def base_seeds(seeds: Sequence[int]) -> tuple[int, ...]:

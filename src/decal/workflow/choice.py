@@ -123,7 +123,16 @@ def new_prompts(path: Path, run: Run, resolved: Resolved) -> list[str]:
     return prompts
 
 
+def unsaid(prompts: Sequence[str], path: Path, resolved: Resolved) -> str:
+    """What is said of the prompts of a file where none of them holds a word that has embeddings of its own; "" otherwise."""
+    words = resolved.train.pivotal_words
+    if not prompts or not words or any(word in prompt for prompt in prompts for word in words):
+        return ""
+    return f"{path.name} holds none of the words that were learnt ({', '.join(words)})"
+
+
 def trained_words(run: Run, resolved: Resolved) -> tuple[list[str], list[str]]:
     """The captions that a run was trained on or measured with, and the words that say nothing of what is in a picture."""
     captions = [caption for record in project.read(run.dataset, Record) for caption in record.captions]
-    return captions, [resolved.caption.keyword, *resolved.caption.kind_words, *resolved.caption.style_words]
+    caption = resolved.caption
+    return captions, [caption.keyword, *caption.kind_words, *caption.style_words, *resolved.train.pivotal_words]

@@ -18,7 +18,7 @@ from decal.scores.evidence import BASE, Evidence
 from decal.settings import Resolved, Settings
 from decal.viewing import Reader, Viewer
 from decal.wording import counted
-from decal.workflow.choice import Choice, new_prompts, trained
+from decal.workflow.choice import Choice, new_prompts, trained, unsaid
 from decal.workflow.reporting import told_in_report
 from decal.workflow.voting import join_votes
 
@@ -83,7 +83,7 @@ def _frozen(case: _Case, rivals: Sequence[Rival], made_with: Mapping[str, str | 
     kept = [prompt for prompt in before.prompts if prompt.group != "own" and prompt.text not in [*avoid, *own]] if before else []
     # A suite only grows: a prompt of the user's own takes nobody's place.
     count = max(resolved.compare.prompts, len(before.prompts) if before else 0, len(own) + len(kept))
-    begun = settings.model_copy(update={"base": resolved.base, "caption": resolved.caption})
+    begun = settings.model_copy(update={"base": resolved.base, "caption": resolved.caption, "train": resolved.train})
     client = language.Client(settings.language, at.cache) if settings.language.endpoint else None
     prompts: list[SuitePrompt] = []
     for event in suite.fill(own, kept, count, settings=begun, known=known, avoid=avoid).run(client, stop):
@@ -96,6 +96,8 @@ def _frozen(case: _Case, rivals: Sequence[Rival], made_with: Mapping[str, str | 
     now = suite.freeze(prompts, resolved, there, rivals, base_sha256=about.base, versions=about.versions, **made_with)
     shown = f"the base and {counted(len(rivals), 'checkpoint')} on {counted(len(prompts), 'new prompt')}"
     yield Begun(run, resolved.train.steps, f"{run.name}: {shown}, {counted(len(now.seeds), 'seed')} each")
+    if silent := unsaid(own, at.compare_prompts, resolved):
+        yield Told(f"  {silent}; prompts that are added here say them in turn")
     if not any(reference.split == "holdout" for reference in now.references):
         yield Told("  no picture is held out, so style is measured by the training pictures, for each cell its nearest left out")
     if len(now.references) < len(there):

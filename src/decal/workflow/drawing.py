@@ -14,7 +14,7 @@ from decal.project import Project
 from decal.records import Cell
 from decal.settings import Settings
 from decal.wording import counted
-from decal.workflow.choice import Choice, chosen, new_prompts, trained
+from decal.workflow.choice import Choice, chosen, new_prompts, trained, unsaid
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ def draw_grid(at: Project, settings: Settings, choice: Choice, step: int | None,
     shown = f"{counted(len(prompts), 'new prompt')} at {counted(len(resolved.grid.guidance), 'guidance scale')}"
     told = f"{run.name}, step {step}{why}: {shown}, {counted(len(cells), 'picture')}"
     yield Begun(run, resolved.train.steps, told)
+    if silent := unsaid(prompts, at.prompts, resolved):
+        yield Told(f"  {silent}; write them into some of its lines to see what they do")
     yield from (Told(f"  {line}") for line in overview.burning(resolved, resolved.grid.guidance))
     found: dict[Cell, Path] = {}
     yield from gallery.noted(gallery.draw(run, resolved, cells, stop, batch=resolved.grid.batch), run, found)

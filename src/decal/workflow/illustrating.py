@@ -9,6 +9,7 @@ from decal.errors import DataError, ProjectError
 from decal.events import Event, Progress, Stop, Told
 from decal.posts import imagefolders, pictures
 from decal.posts.downloads import Downloader
+from decal.posts.plans import openings
 from decal.posts.shards import Stage
 from decal.project import Project
 from decal.records import Post, PostPicture, PostPlace, PostRow, PromptPlan, Shard, Source
@@ -135,7 +136,9 @@ def _assemble(at: Project, settings: Settings, stage: Stage, whole: Sequence[Sha
         } | ({"engagement words": "by lot, so that what is trained with them is a control"} if is_control else {})
         project.write_text(at.dataset / "README.md", imagefolders.datasheet(at.folder.name, counts, rows, told))
         project.write_lines(at.sources, [Source(kind="posts", where=_table_of(at), revision=None, licence=None, pictures=len(rows))])
-        ignored = [settings.caption.keyword, *settings.caption.kind_words]
+        # How posts did says nothing of what is in a picture, so no prompt is new by such a word.
+        own = settings.train.pivotal_words
+        ignored = [settings.caption.keyword, *settings.caption.kind_words, *openings(own).values(), *own]
         fresh = imagefolders.new_prompts(captions, _kept_out(at, settings), ignored, GRID_PROMPTS + COMPARE_PROMPTS)
         few = min(COMPARE_PROMPTS, len(fresh) // 2)
         filled = 0
@@ -145,7 +148,7 @@ def _assemble(at: Project, settings: Settings, stage: Stage, whole: Sequence[Sha
                 others = grid.propose(captions, frame.keyword, frame.template, max(0, count - len(prompts)), [*ignored, *fresh])
                 filled += len(others)
                 fresh += others
-                project.write_text(file, "\n".join([*prompts, *others]) + "\n")
+                project.write_text(file, "\n".join([*prompts, *grid.saying(others, list(own), captions)]) + "\n")
         about = {"input": wanted, "is_control": is_control, "metadata": project.sha256(path)}
         project.write_text(done, project.to_json_object(about) + "\n")
     of_control = "; buckets by lot, so what is trained on it is a control" if is_control else ""
