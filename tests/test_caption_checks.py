@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from decal import checks
 from decal.captions import Tokenizer
 from decal.checks import captions, whole
 from decal.checks.english import language_of, tidied, unscrambled
@@ -95,6 +97,22 @@ def test_captions_that_say_the_same_in_other_words_or_order_are_near() -> None:
     )
     found = [(one.file, one.reason.split(":")[0]) for one in captions.nearly_repeated(_rows(*texts), ENGLISH)]
     assert found == [("1.png", "has nearly the same caption as 0.png"), ("3.png", "has nearly the same caption as 2.png")]
+
+
+def test_captions_that_posts_share_are_one_note_with_a_count(tmp_path: Path) -> None:
+    texts = [f"zorb style sticker of a {what}" for what in "pizza tulip pizza tulip pizza boat".split()]
+    lines = [json.dumps({"file_name": f"{number}.png", "text": text}) for number, text in enumerate(texts)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    for number in range(len(texts)):
+        Image.effect_noise((256, 256), 40 + 9 * number).save(tmp_path / f"{number}.png")
+    posts, settings = Source(kind="posts", where="posts.csv", revision=None, licence=None, pictures=6), parse({})
+    found = [one for sources in ([posts], []) for one in checks.run(tmp_path, settings, sources=sources).findings]
+    told = [(one.level, one.reason) for one in found if one.check == "repeated_caption"]
+    assert [level for level, _ in told] == ["note", "warning", "warning"]
+    assert told[0][1] == (
+        "5 of 6 pictures share 2 captions, as posts about one thing do; "
+        "the commonest has 3, the first 0.png: 'zorb style sticker of a pizza'"
+    )
 
 
 def test_what_all_captions_say_makes_none_of_them_near() -> None:

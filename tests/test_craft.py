@@ -100,6 +100,14 @@ def test_one_banner_among_squares_is_unusual_and_two_shapes_are_not(tmp_path: Pa
     assert ratios == [[], ["0.png"]]
 
 
+def test_a_bucket_takes_a_wide_picture_and_loses_only_what_is_beyond_it(tmp_path: Path) -> None:
+    for number in range(10):
+        Image.effect_noise(((1000, 200), (500, 200))[number] if number < 2 else (256, 256), 90).save(tmp_path / f"{number}.png")
+    found = [one for one in checks.run(tmp_path, parse({"data": {"fit": "bucket"}})).findings if one.check == "unusual_ratio"]
+    # 1000 px are 5 times 200, the widest bucket is 2.5 times as wide as high.
+    assert [(one.file, one.reason.partition("; ")[2]) for one in found] == [("0.png", "50 % of it is cropped away")]
+
+
 def test_no_sample_sticker_is_badly_made() -> None:
     checked = checks.run(SAMPLE, parse({"caption": {"keyword": "cobink"}, "base": {"model": "sd1.5"}, "data": {"resolution": 256}}))
     assert (len(checked.looks), [one.check for one in checked.findings if one.file]) == (30, [])

@@ -73,7 +73,7 @@ def run(
     found += _of_pictures(folder, looks, settings)
     of_masks, usable = _of_masks(folder, listing, looks, settings)
     found += of_masks
-    found += _of_captions(folder, listing, settings)
+    found += _of_captions(folder, listing, settings, is_of_posts=any(source.kind == "posts" for source in sources))
     found += whole.set_size(listing.files, settings)
     found += whole.shown(len({row.file for row in listing.rows}), settings)
     found += whole.licences(sources)
@@ -113,14 +113,14 @@ def _of_masks(folder: Path, listing: Listing, looks: dict[str, Look], settings: 
     return [*masked.places(folder, data.masks, listing, of), *faults, *masked.used(usable, listing)], usable
 
 
-def _of_captions(folder: Path, listing: Listing, settings: Settings) -> list[Finding]:
+def _of_captions(folder: Path, listing: Listing, settings: Settings, *, is_of_posts: bool) -> list[Finding]:
     rows, tokenizer = captions.each_caption(listing.rows), Tokenizer.of_base(settings.base.model)
     return [
         *captions.repeated_row(listing.rows),
         *captions.caption_there(rows),
         *captions.sidecars(folder, listing),
-        *captions.repeated(rows),
-        *captions.nearly_repeated(rows, settings.caption),
+        *(captions.shared_by_posts(rows) if is_of_posts else captions.repeated(rows)),
+        *([] if is_of_posts else captions.nearly_repeated(rows, settings.caption)),
         *captions.words_there(rows, settings.caption),
         *captions.tidy(rows),
         *captions.in_english(rows, tokenizer),

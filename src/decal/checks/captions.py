@@ -100,6 +100,19 @@ def nearly_repeated(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[
         told.append((words, row))
 
 
+def shared_by_posts(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Captions that several posts share, all of them in one finding: they come from what the posts are about, and no hand mends them."""
+    shared = sorted((same for same in _by_words(rows).values() if len(same) > 1), key=len, reverse=True)
+    if shared:
+        pictures, most = sum(map(len, shared)), shared[0]
+        reason = (
+            f"{pictures:,} of {len(rows):,} pictures share {counted(len(shared), 'caption')}, as posts about one thing do; "
+            f"the commonest has {len(most):,}, the first {most[0].file}: {short(most[0].caption)}"
+        )
+        remedy = f'Nothing; {METADATA} has them all, and a language model (posts.writer = "llm") tells more of a post apart.'
+        yield finding("note", "repeated_caption", None, reason, remedy)
+
+
 def words_there(rows: Sequence[Row], settings: CaptionSettings) -> Iterator[Finding]:
     """Captions without the keyword, without a word for the kind or the style of picture, or with too few words."""
     keyword, kinds, styles = settings.keyword.strip(), settings.kind_words, settings.style_words

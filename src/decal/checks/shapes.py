@@ -6,7 +6,7 @@ from statistics import median
 
 from decal import variants
 from decal.checks.saying import finding
-from decal.pictures import Look
+from decal.pictures import BUCKET_RATIO, Look
 from decal.records import Finding, Fit
 
 # In a smaller set nothing is usual.
@@ -36,7 +36,7 @@ def tiny(looks: Mapping[str, Look], resolution: int, fit: str) -> Iterator[Findi
 
 
 def unusual_ratio(looks: Mapping[str, Look], fit: str) -> Iterator[Finding]:
-    """Pictures much wider or higher than the others, of which a square keeps little."""
+    """Pictures much wider or higher than the others, of which a square, or the widest bucket, keeps little."""
     if len(looks) < FEW:
         return
     ratios = {file: math.log(look.width_px / look.height_px) for file, look in looks.items()}
@@ -46,7 +46,11 @@ def unusual_ratio(looks: Mapping[str, Look], fit: str) -> Iterator[Finding]:
     for file, ratio in ratios.items():
         if abs(ratio - usual) > max(math.log(UNUSUAL_RATIO), UNUSUAL_DEVIATIONS * spread):
             look = looks[file]
-            lost = round(100 * (1 - min(look.width_px, look.height_px) / max(look.width_px, look.height_px)))
+            # A bucket is as wide as the picture as far as there is one.
+            widest = BUCKET_RATIO if fit == "bucket" else 1.0
+            lost = round(100 * (1 - widest * min(look.width_px, look.height_px) / max(look.width_px, look.height_px)))
+            if lost <= 0:
+                continue
             what = f"{lost} % of its square is padding" if fit == "pad" else f"{lost} % of it is cropped away"
             reason = f"{look.width_px} x {look.height_px} px, unlike the others; {what}"
             yield finding("warning", "unusual_ratio", file, reason, "Crop it to what should be learned, or leave it out.")
