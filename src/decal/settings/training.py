@@ -1,5 +1,6 @@
 """The section that says how the LoRA is trained, and what of it cannot work together."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -237,12 +238,25 @@ def _impossible_kinds(train: TrainSettings) -> list[str]:
     return problems
 
 
+def _ownerless(train: TrainSettings, moved: Sequence[str]) -> str:
+    """What is said of settings of embeddings where no word has such. moved: the settings, by their names."""
+    named, belong = " and ".join(moved), "belongs" if len(moved) == 1 else "belong"
+    out = f"or take {named} out of [train]"
+    if train.pivotal_words:
+        return f"{named} {belong} to train.pivotal. Write pivotal = 1 under [train], {out}."
+    owner = "train.pivotal or train.pivotal_words"
+    empty = ", which is empty" if "pivotal_words" in train.model_fields_set else ""
+    return (
+        f"{named} {belong} to {owner}{empty}, so there is no word to learn. "
+        f'Write pivotal_words = {{ goldenhour = "sunset" }} or, for the keyword, pivotal = 1 under [train], {out}.'
+    )
+
+
 def _impossible_words(train: TrainSettings) -> list[str]:
     """Settings of embeddings that cannot work together."""
     owned = ["pivotal_from"] if train.pivotal_words else ["pivotal_learning_rate", "pivotal_share", "pivotal_from"]
     moved = [f"train.{key}" for key in owned if getattr(train, key) != TrainSettings.model_fields[key].default]
-    owner = "train.pivotal" if train.pivotal_words else "train.pivotal or train.pivotal_words"
-    problems = [f"{' and '.join(moved)} belong to {owner}. Write that, or leave them out."] if moved and not train.pivotal else []
+    problems = [_ownerless(train, moved)] if moved and not train.pivotal else []
     if not train.learns_words:
         return problems
     whose = "train.pivotal" if train.pivotal else "train.pivotal_words"
