@@ -122,3 +122,18 @@ def test_the_caption_that_was_drawn_is_the_one_that_is_trained_on(tiny: Path, fo
     examples = cache.examples([several], budget=2**30)
     states = examples.batch([Sample(0, False, False, draw) for draw in (0, 1, 5)]).conditioning["encoder_hidden_states"]
     assert torch.equal(states, base_of(tiny).encode_prompts([several.caption, "a ring", "a red thing"])["encoder_hidden_states"])
+
+
+def test_prompts_are_read_once_for_all_runs_and_are_told_as_they_were_read(tiny: Path, folder: Path) -> None:
+    base = base_of(tiny)
+    data = data_of()
+    first = Cache(folder / "cache", base, data).texts(["a fox", "", "a fox"])
+    read = base.encode_prompts(["", "a fox"])["encoder_hidden_states"]
+    assert {text: told["encoder_hidden_states"].tolist() for text, told in first.items()} == {
+        "": read[0].tolist(),
+        "a fox": read[1].tolist(),
+    }
+    base.release_encoders()
+    again = Cache(folder / "cache", base, data).texts(["a fox", ""])
+    assert "_texts" not in base.__dict__, "the text encoder was loaded again"
+    assert again["a fox"]["encoder_hidden_states"].equal(first["a fox"]["encoder_hidden_states"])

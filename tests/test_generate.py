@@ -112,9 +112,29 @@ def test_an_adapter_in_training_draws_what_its_file_will(tiny: Path, tmp_path: P
         for factor in factors.values():
             factor.add_(0.02)
     cell = cell_of("a cat", checkpoint=7)
-    live = next(iter(generate_live(base, [cell], batch=1))).pixels.astype(int)
+    live = next(iter(generate_live(base, [cell], texts={}, batch=1))).pixels.astype(int)
     lora.save(tmp_path / "lora.safetensors", dict(factors), scale=2.0, names=(), about={})
     assert np.abs(live - drawn(base_of(tiny), [cell], tmp_path / "lora.safetensors")[cell]).max() <= 1
+
+
+@pytest.mark.parametrize("alpha", [4.0, 8.0])
+def test_factors_multiplied_out_draw_the_same_and_leave_the_weights_to_the_bit(alpha: float, tiny: Path) -> None:
+    base = base_of(tiny)
+    factors = lora.attach(base, resolve(parse({"train": {"rank": 4, "alpha": alpha, "targets": "all"}}), 1).train)
+    with torch.no_grad():
+        for factor in factors.values():
+            factor.add_(0.02)
+    before = {name: tensor.clone() for name, tensor in base.denoiser.state_dict().items()}
+    cells = [cell_of("a cat", checkpoint=7), cell_of("a dog", checkpoint=7)]
+    beside = [one.pixels.astype(int) for one in generate_live(base, cells, texts={}, batch=2)]
+    with lora.multiplied_out(base.denoiser):
+        added = generate_live(base, cells, texts={}, batch=2)
+        whole = [one.pixels.astype(int) for one in added]
+        changed = sum(not torch.equal(tensor, before[name]) for name, tensor in base.denoiser.state_dict().items())
+    assert changed == len(factors) / 2
+    assert max(np.abs(one - other).max() for one, other in zip(beside, whole, strict=True)) <= 1
+    assert all(torch.equal(tensor, before[name]) for name, tensor in base.denoiser.state_dict().items())
+    assert np.array_equal(next(generate_live(base, cells, texts={}, batch=2)).pixels, beside[0])
 
 
 def test_a_picture_that_is_not_finite_is_named_and_not_black(tiny: Path, adapter: Path) -> None:

@@ -207,6 +207,12 @@ class Cache:
         told = (self._texts(captions), self._base.encode_frames(frames))
         return Examples(encoded, told, device=self._base.device, budget=budget)
 
+    def texts(self, prompts: Sequence[str]) -> dict[str, Conditioning]:
+        """What the denoiser is told of each prompt, without a batch axis, on the device; each set of prompts is read once."""
+        asked = sorted(set(prompts))
+        told = self._texts(asked)
+        return {prompt: {name: rows[place].to(self._base.device) for name, rows in told.items()} for place, prompt in enumerate(asked)}
+
     def _crops(self, record: Record) -> list[tuple[float, float]]:
         """Where each variant of an encoded picture was cropped."""
         if self._count(record) == 1:

@@ -67,9 +67,12 @@ def generate(
         base.speak(None)
 
 
-def generate_live(base: Base, cells: Sequence[Cell], *, batch: int) -> Iterator[Drawn]:
-    """Draw cells with the denoiser as it is, an adapter in training included."""
-    yield from _draw_all(base, list(cells), {}, {}, batch)
+def generate_live(base: Base, cells: Sequence[Cell], *, texts: Mapping[str, Conditioning], batch: int) -> Iterator[Drawn]:
+    """Draw cells with the denoiser as it is, an adapter in training included.
+
+    texts: what the denoiser is told of prompts that were read before, without a batch axis, on the device; others are read.
+    """
+    yield from _draw_all(base, list(cells), dict(texts), {}, batch)
 
 
 def finite(drawn: Iterable[Drawn]) -> Iterator[Drawn]:

@@ -9,7 +9,8 @@ and LoKr, for which diffusers has no form, are written as LyCORIS does, which A1
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import Any, cast
@@ -117,6 +118,42 @@ def _whole(layer: Any, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
     if isinstance(layer, nn.Conv2d):
         return cast(Tensor, layer._conv_forward(x, weight, layer.bias))
     return functional.linear(x, weight, layer.bias)
+
+
+@contextmanager
+def multiplied_out(denoiser: nn.Module) -> Iterator[None]:
+    """Draw with plain LoRA added to the weights instead of beside the layers; the weights come back bit for bit.
+
+    What is drawn is the same within rounding. Only in float32 on a CPU, for the reasons of `is_cheaper_whole`; elsewhere nothing is done.
+    """
+    kept: list[tuple[Any, Tensor]] = []
+    try:
+        with torch.no_grad():
+            for layer in denoiser.modules():
+                if isinstance(layer, LoraLayer) and _adds_up(layer):
+                    kept.append((layer, layer.base_layer.weight.data))
+                    layer.base_layer.weight.data = _sum(layer)
+                    # As peft says that a layer needs no more than its weights.
+                    layer.merged_adapters.append("default")
+        yield
+    finally:
+        for layer, weight in kept:
+            layer.base_layer.weight.data = weight
+            layer.merged_adapters.remove("default")
+
+
+def _adds_up(layer: Any) -> bool:
+    """Whether a layer is one whose factors may be added to its weight."""
+    weight = layer.base_layer.weight
+    is_plain = type(layer.base_layer) in (nn.Linear, nn.Conv2d) and "default" in layer.lora_A and not layer.lora_variant
+    is_exact = weight.dtype == torch.float32 == layer.lora_A["default"].weight.dtype and weight.device.type == "cpu"
+    return is_plain and is_exact and getattr(layer.base_layer, "groups", 1) == 1 and not layer.merged and not layer.disable_adapters
+
+
+def _sum(layer: Any) -> Tensor:
+    """The weight of a layer with the product of its factors added."""
+    weight, down, up = layer.base_layer.weight, layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    return torch.addmm(weight.flatten(1), up.flatten(1), down.flatten(1), alpha=layer.scaling["default"]).view_as(weight)
 
 
 def attached(base: Base, settings: ResolvedTrain) -> dict[str, nn.Parameter]:

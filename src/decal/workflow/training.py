@@ -25,7 +25,7 @@ from decal.workflow.preserving import prior_pictures
 
 if TYPE_CHECKING:
     from decal.bases import Base
-    from decal.cache import Examples
+    from decal.cache import Cache, Examples
     from decal.state import State
     from decal.train import Task
 
@@ -141,7 +141,7 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
             task = replace(task, **_recorded(run), untrained=None if known is None else next(iter(project.read(known, Step)), None))
             yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
             assign(task, at.cache)
-            is_enough = yield from _learn(base, task, album, prompts, known)
+            is_enough = yield from _learn(base, task, album, prompts, known, cache)
         if is_enough:
             yield Told(f"ended at step {runs.checkpoints(run)[-1].step}: the held-out loss was lowest three times as early")
         elif project.read_steps(run.steps)[-1].step < resolved.train.steps:
@@ -173,7 +173,9 @@ def _recorded(run: Run) -> _Recorded:
     return {"rungs": tuple(rung.kind for rung in rungs), "compiled_after": compiled, "pace": steps[-1].seconds if steps else 0.0}
 
 
-def _learn(base: "Base", task: "Task", album: gallery.Album, prompts: list[str], untrained: Path | None) -> Generator[Event, None, bool]:
+def _learn(
+    base: "Base", task: "Task", album: gallery.Album, prompts: list[str], untrained: Path | None, cache: "Cache"
+) -> Generator[Event, None, bool]:
     """Train, and keep every record once its file is whole; whether it was ended because enough was seen.
 
     untrained: where to keep what the base loses on held-out pictures; None for nowhere.
@@ -191,11 +193,11 @@ def _learn(base: "Base", task: "Task", album: gallery.Album, prompts: list[str],
             album.add(event)
             yield event
             if _is_drawn(resolved, event.step):
-                yield from _validate(base, resolved, album, event.step, prompts)
+                yield from _validate(base, resolved, album, event.step, prompts, cache)
             is_enough = ends_early and runs.is_past_minimum(runs.checkpoints(run))
         elif isinstance(event, training.Pause):
             album.add_pause(event.step, event.factors_sha256)
-            yield from _validate(base, resolved, album, event.step, prompts)
+            yield from _validate(base, resolved, album, event.step, prompts, cache)
         elif isinstance(event, Rung):
             project.append(run.rungs, event)
             yield event
@@ -295,7 +297,9 @@ def _validation_prompts(at: Project, resolved: Resolved) -> list[str]:
     return grid.read_prompts(at.compare_prompts)[:2] if at.compare_prompts.exists() else []
 
 
-def _validate(base: "Base", resolved: Resolved, album: gallery.Album, step: int, prompts: list[str]) -> Iterator[Progress | Generation]:
+def _validate(
+    base: "Base", resolved: Resolved, album: gallery.Album, step: int, prompts: list[str], cache: "Cache"
+) -> Iterator[Progress | Generation]:
     """Draw the validation prompts with the adapter as it stands in training."""
     from decal import lora
     from decal.generate import generate, generate_live
@@ -316,8 +320,13 @@ def _validate(base: "Base", resolved: Resolved, album: gallery.Album, step: int,
             )
             drawn = generate(_drawn_with(resolved, base), cells, adapters={step: path}, images={}, batch=resolved.compare.batch)
             yield from album.keep(drawn)
-    else:
-        yield from album.keep(generate_live(base, cells, batch=resolved.compare.batch))
+    elif cells:
+        # Text encoders that are trained read the prompts anew each time.
+        read = {text for cell in cells for text in (cell.prompt, cell.negative)} if not resolved.train.changes_texts else set()
+        texts = cache.texts(sorted(read)) if read else {}
+        base.release_encoders()
+        with lora.multiplied_out(base.denoiser):
+            yield from album.keep(generate_live(base, cells, texts=texts, batch=resolved.compare.batch))
     base.release_encoders()
 
 
