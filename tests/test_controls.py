@@ -112,6 +112,8 @@ def test_a_grid_says_where_no_prompt_holds_a_word_that_was_learnt(tiny: Path, sh
     path = folder / "prompts.txt"
     path.write_text(path.read_text().replace("\n", ", triangl\n", 1))
     assert "holds none" not in call("grid", folder, *one)[1]
+    told = call("export", folder, "--format", "kohya")[1].splitlines()
+    assert (sum("load_textual_inversion" in line for line in told), sum("as triangl.safetensors" in line for line in told)) == (1, 1)
 
 
 def test_show_marks_controls_and_a_data_set_for_one(at: Project, call: Call) -> None:

@@ -113,6 +113,7 @@ def test_what_is_liked_is_learnt_from_pictures_once(tmp_path: Path, call: Call) 
     call("posts", "media", at, "--from", tmp_path / "pictures")
     code, out, err = call("posts", "learn", at)
     assert (code, "Pictures say something of likes" in out) == (0, True), out + err
+    assert out.splitlines()[-1] == f"next: decal posts draw NEXT.csv {at}"
     report = EngagementReport.model_validate(project.read_json(at / "posts/engagement.json"))
     assert 100 < report.posts <= 140
     before = (at / "posts/engagement.json").stat().st_mtime_ns

@@ -66,6 +66,7 @@ def test_candidates_have_an_order_with_reasons_and_their_likes_can_come_later(tm
     new = table(tmp_path / "new.csv", ["Two penguins", "A cake"])
     out = call("posts", "draw", new, tmp_path / "shop", "-k", 2, "--set", "grid.steps=2")[1]
     assert "ordered by fit alone: nothing was learnt of the audience" in out
+    assert out.splitlines()[-1].endswith(f"decal posts observe LIKES.csv {tmp_path / 'shop'}")
     (path,) = (tmp_path / "shop/posts/new").glob("*/variants.jsonl")
     variants = project.read(path, PostVariant)
     assert [(one.post, one.rank) for one in variants] == [("row-1", 1), ("row-1", 2), ("row-2", 1), ("row-2", 2)]
@@ -79,6 +80,7 @@ def test_candidates_have_an_order_with_reasons_and_their_likes_can_come_later(tm
         "4 figures new, 1 of unknown variants (row 5: 'unknown'), 1 without a number of likes (row 6: not a number)",
     ), err
     assert "agreement: cannot be told yet, of fewer than 8 posts" in out
+    assert out.splitlines()[-1] == f"next: decal posts draw NEXT.csv {tmp_path / 'shop'}"
     (tmp_path / "likes.csv").write_text(f"ID;Herzen\n{variants[0].variant};7\n")
     code, out, err = call(
         "posts", "observe", tmp_path / "likes.csv", tmp_path / "shop", "--column", "variant=ID", "--column", "likes=Herzen"

@@ -46,14 +46,14 @@ def compare(
     show_work(folder, [*asked, *changes], lambda at, settings: workflow.compare(at, settings, choice, STOP, checkpoints), json)
     if not json:
         kept = [*(["--quick"] if quick else []), *_options("--checkpoints", checkpoints), *_options("--guidance", guidance)]
-        say_next(_next(folder, choice.name, [*kept, *_options("--set", *changes)]))
+        say_next(following(folder, choice.name, [*kept, *_options("--set", *changes)]))
 
 
 def _options(name: str, *values: str) -> list[str]:
     return [word for value in values if value for word in (name, quote(value))]
 
 
-def _next(folder: Path, run: str | None, asked: Sequence[str]) -> str:
+def following(folder: Path, run: str | None, asked: Sequence[str] = ()) -> str:
     """What the verdict says to do next, for this folder and run. asked: the options that another comparison has to have again."""
     from decal import runs
     from decal.project import open_project

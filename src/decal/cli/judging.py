@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from decal.cli.options import HERE, STOP, Folder, Json, RunName, show_work
+from decal.cli.choosing import following
+from decal.cli.options import HERE, STOP, Folder, Json, RunName, say_next, show_work
 
 
 def report(folder: Folder = HERE, run: RunName = None, json: Json = False) -> None:
@@ -34,3 +35,4 @@ def vote(
     from decal import workflow
 
     show_work(folder, [], lambda at, _: workflow.vote(at, workflow.Choice(run), STOP, stop_after=stop_after, port=port), json)
+    say_next(following(folder, run), json)

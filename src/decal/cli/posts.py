@@ -113,6 +113,7 @@ def learn(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> N
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.learn_posts(at, settings, STOP), json)
+    say_next(_draw(folder, changes), json)
 
 
 @app.command()
@@ -135,6 +136,7 @@ def draw(
 
     wish = workflow.PostWish(table, named_columns(column), candidates, checkpoint, seed)
     show_work(folder, changes, lambda at, settings: workflow.draw_posts(at, settings, workflow.Choice(run), wish, STOP), json)
+    say_next(f"once some are published, with their likes  decal posts observe LIKES.csv {quote(str(folder))}", json)
 
 
 @app.command()
@@ -158,6 +160,7 @@ def observe(
     from decal import workflow
 
     show_work(folder, changes, lambda at, settings: workflow.observe_posts(at, settings, likes, named_columns(column), STOP), json)
+    say_next(_draw(folder, changes), json)
 
 
 @app.command()
@@ -179,6 +182,7 @@ def report(
 
     wish = workflow.Report(posts, candidates, checkpoint, control)
     show_work(folder, changes, lambda at, settings: workflow.report_posts(at, settings, workflow.Choice(run), wish, STOP), json)
+    say_next(_draw(folder, changes), json)
 
 
 @app.command()
@@ -194,6 +198,11 @@ def demo(folder: Annotated[Path, typer.Argument(help="Where the project is made.
     with Display(json) as display:
         display.show(workflow.demo_posts(folder, STOP))
     say_next(f"decal show {quote(str(folder))}", json)
+
+
+def _draw(folder: Path, changes: list[str]) -> str:
+    """The command that draws for new posts."""
+    return f"decal posts draw NEXT.csv {quote(str(folder))}{typed(changes)}"
 
 
 def named_columns(given: list[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,14 +62,10 @@ def export_adapter(at: Project, form: str, choice: Choice, step: int | None, tar
     pictures = sum(record.split == "train" for record in project.read(run.dataset, Record))
     told = Told(name, keyword, public_name(resolved.base.model), resolved.data.resolution, checkpoint.step, pictures)
     about = header(told, built, adapter)
-    learnt, notes = {}, []
+    learnt = {}
     for own, rows in (adapter.words.rows if adapter.words is not None else {}).items():
         suffix = "embeddings" if own == keyword else f"embeddings-{own}"
         learnt[own] = path.with_name(f"{path.stem}-{suffix}.safetensors"), adapters.words_to_bytes(rows)
-        notes.append(
-            f"{learnt[own][0].name} holds the embeddings of {own}, without which it draws something else; A1111, Forge and ComfyUI take it"
-        )
-        notes.append(f"as {own}.safetensors in their folder of embeddings, and diffusers with load_textual_inversion (docs/training.md)")
     about |= embeddings.header(learnt)
     files = dict(learnt.values())
     written = adapters.write(adapter, kind, names=adapters.layers(built.parts["unet"]), about=about)
@@ -82,7 +79,18 @@ def export_adapter(at: Project, form: str, choice: Choice, step: int | None, tar
             project.write_bytes(file, data)
     kinds = tuple(adapter.kinds)
     counts = written.rank, len(adapter.layers), len(written.data)
-    return Exported(path, form, run.name, checkpoint.step, kinds, *counts, (*notes, *written.notes), was_there)
+    notes = (*_of_words({own: file.name for own, (file, _) in learnt.items()}), *written.notes)
+    return Exported(path, form, run.name, checkpoint.step, kinds, *counts, notes, was_there)
+
+
+def _of_words(files: Mapping[str, str]) -> Iterator[str]:
+    """What is said of the files of embeddings, by word: each once, and what readers do with them once for all."""
+    for own, name in files.items():
+        yield f"{name} holds the embeddings of {own}, without which it draws something else"
+    if files:
+        named = f"{next(iter(files))}.safetensors" if len(files) == 1 else "WORD.safetensors"
+        yield f"A1111, Forge and ComfyUI take {'it' if len(files) == 1 else 'each'} as {named} in their folder of embeddings, and diffusers"
+        yield "with load_textual_inversion (docs/training.md)"
 
 
 def import_adapter(at: Project, settings: Settings, path: Path, *, without_text: bool) -> str:
