@@ -83,6 +83,9 @@ def test_columns_are_known_in_other_languages_and_the_rest_is_named(tmp_path: Pa
     _, out, _ = call("posts", "import", tmp_path / "posts.csv", "--column", "content=Worte")
     assert "date from 'Datum', likes from 'Gefällt mir', content from 'Worte', username from 'Konto', media from 'Bild'" in out
     assert "  not used: 'Tag'\n" in out
+    (tmp_path / "it.csv").write_text("data;testo;mi piace;utente;immagine\n12.12.2020;Una torta;3;shop;1.png\n")
+    out = call("posts", "import", tmp_path / "it.csv")[1]
+    assert "date from 'data', likes from 'mi piace', content from 'testo', username from 'utente', media from 'immagine'" in out
     # Called again, and for new posts, the same names are known.
     assert "content from 'Worte'" in call("posts", "import", tmp_path / "posts.csv")[1]
     (tmp_path / "new.csv").write_text("Worte;Datum\n<hyperlink>;\n")
@@ -133,6 +136,9 @@ def test_scraped_text_becomes_its_words() -> None:
         ("新しいコーヒー", "ja"),
         ("Bald geht's los", "de"),
         ("Endlich wieder da: Pistazieneis", "de"),
+        ("Cioccolatini fatti a mano", "it"),
+        ("Chegou o sorvete de morango", "pt"),
+        ("Sneeuw in de bergen!", "nl"),
         ("A bald eagle", "und"),
         ("12345", "und"),
     ],

@@ -70,9 +70,15 @@ def test_a_face_that_the_text_names_goes_before_emoji_and_topic() -> None:
         ("Geschenkgutschein", "und", "a gift box"),
         ("Winterstiefel", "es", "socks"),
         ("Boot", "und", "socks"),
+        ("Il nostro gelato alla fragola", "it", "an ice cream cone"),
+        ("Chegaram os sapatos novos", "pt", "socks"),
+        ("Verse appeltaart uit de oven", "nl", "a birthday cake"),
+        ("Een beer in het bos", "nl", "a bear"),
+        # What Dutch calls a bear is a drink in all others.
+        ("Craft beer vom Fass", "de", "a mug of beer"),
     ],
 )
-def test_nouns_of_three_other_languages_are_known_in_posts_of_theirs(text: str, language: str, subject: str) -> None:
+def test_nouns_of_six_other_languages_are_known_in_posts_of_theirs(text: str, language: str, subject: str) -> None:
     assert planning.plan(words.Words().heard(post(text, language=language)), SETTINGS, "plain", Brand()).subject == subject
 
 

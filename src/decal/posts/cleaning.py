@@ -37,9 +37,14 @@ SMALL_WORDS: dict[str, str] = {
     "fr": "le la les des et est une un du en que pour dans pas au sur avec vous nous ce cette qui plus votre notre c'est",
     "de": "der die das und sind sie neue wieder ist nicht ein eine mit für auf von zu im den dem wir ihr sich auch bei uns euch noch aber "
     "da los um heute nur jetzt neu wer kommt geht's gibt's endlich unser unsere unserem euer eure mehr schon danke",
-    "pt": "o os as de que e em um uma para com não por mais do da no na se você seu sua são está nosso isso",
-    "it": "il lo gli di che e in un una per con non del della dei sono è più si al nel questo anche come tuo",
-    "nl": "de het een en van is op te dat niet met voor zijn ook je we aan bij om maar onze jouw naar dit",
+    "pt": "o os as de que e em um uma para com não por mais do da no na se você seu sua são está nosso isso "
+    "estamos toda cada ao à dos das pelo pela nossa nossos nossas novo novos novas hoje agora já muito também aqui tem temos chegou "
+    "chegaram seus suas",
+    "it": "il lo gli di che e in un una per con non del della dei sono è più si al nel questo anche come tuo "
+    "alla delle degli dal dalla nella sul sulla nostro nostra nostri nostre nuovo nuovi nuove oggi questa ogni sempre vi ecco abbiamo "
+    "vostro fino fatti fatto tutti tutte dopo senza quando buon buona",
+    "nl": "de het een en van is op te dat niet met voor zijn ook je we aan bij om maar onze jouw naar dit "
+    "in elke dag nieuw nieuwe vandaag weer ons jullie wij deze hebben heeft uw komt kom nu tot uit wie wat bijna eindelijk",
     "id": "yang dan di ini itu dengan untuk dari ke tidak ada kamu kita bisa saya juga akan sudah lagi aja",
     "tl": "ang ng mga sa na at ay ko mo ito para kung siya namin natin ka pa lang din po",
     "tr": "ve bir bu için ile da de çok ne var gibi daha olarak kadar ama her sizin bizim",

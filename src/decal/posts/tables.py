@@ -19,20 +19,24 @@ from decal.sources import parquets, shards_of
 from decal.wording import printable
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".xlsx", ".parquet")
-# What each column may be called, the reference schema's name first; then in German, French and Spanish.
+# What each column may be called, the reference schema's name first; then in German, French, Spanish, Italian, Portuguese and Dutch.
 _NAMES = """
 id: id, post_id, tweet_id, status_id, beitrags-id, post-id
-date: date, created_at, timestamp, datetime, published, time, datum, zeitpunkt, veröffentlicht, erstellt, fecha, publié le
+date: date, created_at, timestamp, datetime, published, time, datum, zeitpunkt, veröffentlicht, erstellt, fecha, publié le, data
 likes: likes, like_count, likes_count, favorite_count, favourites, favorites, gefällt mir, gefällt-mir-angaben, j'aime, me gusta
+likes: mi piace, curtidas, gostos, vind-ik-leuks
 content: content, text, tweet, post, message, body, caption, beitrag, inhalt, nachricht, texte, contenu, texto, contenido, mensaje
+content: testo, messaggio, conteúdo, mensagem, legenda, tekst, inhoud, bericht
 username: username, user, account, author, handle, screen_name, konto, benutzername, nutzername, profil, compte, cuenta, usuario, perfil
+username: utente, nome utente, profilo, usuário, conta, gebruiker, gebruikersnaam, profiel
 media: media, media_urls, media_url, images, image, photos, photo, bild, bilder, medien, foto, fotos, médias, imagen, imágenes
+media: immagine, immagini, imagem, imagens, afbeelding, afbeeldingen
 company: inferred company, inferred_company, company, brand, marke, firma, unternehmen, marque, entreprise, marca, empresa
+company: azienda, marchio, bedrijf, merk
 """
-COLUMNS: dict[str, tuple[str, ...]] = {
-    column: tuple(name.strip() for name in names.split(","))
-    for column, _, names in (line.partition(":") for line in _NAMES.strip().splitlines())
-}
+COLUMNS: dict[str, tuple[str, ...]] = {}
+for _column, _, _names in (line.partition(":") for line in _NAMES.strip().splitlines()):
+    COLUMNS[_column] = (*COLUMNS.get(_column, ()), *(name.strip() for name in _names.split(",")))
 MAX_LINE_BYTES = 64 * 2**20
 # How far a row of a CSV file may reach over lines; half of it after each row that turned out to have no end, so that damage stays cheap.
 MAX_ROW_BYTES, MIN_ROW_BYTES = 16 * 2**20, 64 * 2**10
