@@ -19,7 +19,7 @@ from decal.settings import Settings, resolve, resolve_describe
 from decal.wording import counted, printable
 
 # Raised whenever a plan would come out otherwise than before.
-PLANNING = 3
+PLANNING = 4
 SHOWN = 5
 # Shards that are looked through for words that the rules do not know; more of them would name the same.
 LISTED_SHARDS = 20

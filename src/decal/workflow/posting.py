@@ -25,7 +25,7 @@ from decal.workflow.planning import table_of
 logger = logging.getLogger(__name__)
 
 # Raised whenever a row would be read otherwise than before.
-READING = 5
+READING = 6
 # Raised whenever a post would be placed otherwise than before.
 PLACING = 2
 # Nothing is lost without them: rows count as ids, and a company is a finer kind of account.
