@@ -86,6 +86,20 @@ def test_export_writes_the_last_checkpoint_once(form: str, call: Call, trained: 
     assert all(torch.equal(change, wanted[place]) for place, change in changes(path, tiny).items())
 
 
+def test_an_export_of_an_earlier_decal_is_written_anew_where_its_weights_are_the_same(call: Call, trained: Path) -> None:
+    call("export", trained, "--format", "kohya")
+    path = trained / "exports" / "zorb-000002-kohya.safetensors"
+    now = path.read_bytes()
+    tensors, about = adapters.read_tensors(path)
+    path.write_bytes(adapters.to_bytes(tensors, about | {"decal.embeddings": "learned_embeds.safetensors 0123"}))
+    code, out, err = call("export", trained, "--format", "kohya")
+    assert (code, path.read_bytes() == now, "written" in out.splitlines()[0]) == (0, True, True), err
+    assert f"  {path.name} was there with the same weights and a header of an earlier Decal" in out
+    path.write_bytes(adapters.to_bytes({key: tensor + 1 for key, tensor in tensors.items()}, about))
+    assert "is another file already" in call("export", trained, "--format", "kohya")[2]
+    path.write_bytes(now)
+
+
 def test_an_export_tells_of_the_training_and_not_of_the_machine(call: Call, trained: Path, tmp_path: Path) -> None:
     call("export", trained, "--format", "kohya", "--checkpoint", "1", "--out", tmp_path / "x.safetensors")
     data = (tmp_path / "x.safetensors").read_bytes()

@@ -1,6 +1,7 @@
 """LoRA files for other tools and from them: a checkpoint written in their form, and a run that begins with one of theirs."""
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -70,17 +71,33 @@ def export_adapter(at: Project, form: str, choice: Choice, step: int | None, tar
     files = dict(learnt.values())
     written = adapters.write(adapter, kind, names=adapters.layers(built.parts["unet"]), about=about)
     files[path] = written.data
-    for file, data in files.items():
-        if file.exists() and file.read_bytes() != data:
-            raise SettingsError(f"{file} is another file already.\nName a new one with --out, or move that one away.")
-    was_there = all(file.exists() for file in files)
+    others = [file for file, data in files.items() if file.exists() and file.read_bytes() != data]
+    if others and (target is not None or not all(_holds_as_much(file, files[file]) for file in others)):
+        raise SettingsError(f"{others[0]} is another file already.\nName a new one with --out, or move that one away.")
+    was_there = all(file.exists() for file in files) and not others
     if not was_there:
         for file, data in files.items():
             project.write_bytes(file, data)
     kinds = tuple(adapter.kinds)
     counts = written.rank, len(adapter.layers), len(written.data)
-    notes = (*_of_words({own: file.name for own, (file, _) in learnt.items()}), *written.notes)
+    anew = [f"{file.name} was there with the same weights and a header of an earlier Decal" for file in others]
+    notes = (*anew, *_of_words({own: file.name for own, (file, _) in learnt.items()}), *written.notes)
     return Exported(path, form, run.name, checkpoint.step, kinds, *counts, notes, was_there)
+
+
+def _holds_as_much(path: Path, data: bytes) -> bool:
+    """Whether a safetensors file differs from these bytes in the text of its header alone."""
+    try:
+        return _without_text(path.read_bytes()) == _without_text(data)
+    except (ValueError, AttributeError):
+        return False  # No file of this kind.
+
+
+def _without_text(data: bytes) -> tuple[dict[str, object], bytes]:
+    length = int.from_bytes(data[:8], "little")
+    table = json.loads(data[8 : 8 + length])
+    table.pop("__metadata__", None)
+    return table, data[8 + length :]
 
 
 def _of_words(files: Mapping[str, str]) -> Iterator[str]:
