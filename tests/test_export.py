@@ -55,17 +55,18 @@ def test_what_is_exported_comes_back_with_the_same_captions_and_bytes(kind: str,
     assert told(scan(tmp_path / "back").rows, tmp_path / "back") == told(scan(dataset).rows, dataset)
 
 
+@pytest.mark.parametrize("level", [127, 255])
 @pytest.mark.parametrize("kind", LAYOUTS)
-def test_masks_are_written_and_come_back_as_masks_of_their_pictures(kind: str, tmp_path: Path) -> None:
+def test_masks_are_written_and_come_back_as_masks_of_their_pictures(kind: str, level: int, tmp_path: Path) -> None:
     dataset = made(tmp_path / "dataset", ROWS)
-    Image.new("L", (8, 8), 127).save(tmp_path / "mask.png")
+    Image.new("L", (8, 8), level).save(tmp_path / "mask.png")
     out(dataset, tmp_path / "out", kind)
     bring_in(tmp_path / "out", tmp_path / "back")
     assert told(scan(tmp_path / "back").rows, tmp_path / "back") == told(scan(dataset).rows, dataset)
-    assert [Image.open(io.BytesIO(data)).getpixel((0, 0)) for data in written_masks(tmp_path / "out", kind)] == [127]
+    assert [Image.open(io.BytesIO(data)).getpixel((0, 0)) for data in written_masks(tmp_path / "out", kind)] == [level]
     ((file, mask),) = masks.found(tmp_path / "back", "back", scan(tmp_path / "back").files).items()
     assert (tmp_path / "back" / file).read_bytes() == (dataset / "sub/a.png").read_bytes()
-    assert Image.open(tmp_path / mask).getpixel((0, 0)) == 127
+    assert Image.open(tmp_path / mask).getpixel((0, 0)) == level
 
 
 def test_grey_pictures_in_a_folder_of_masks_are_masks_of_what_has_their_name(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_grey_pictures_in_a_folder_of_masks_are_masks_of_what_has_their_name(tmp
 
 
 def written_masks(folder: Path, kind: str) -> list[bytes]:
-    """The masks that are not white, from where readers of the layout look."""
+    """The mask of sub/a.png, from where readers of the layout look."""
     if kind == "parquet":
         rows = pq.read_table(next(folder.glob("*.parquet"))).to_pylist()
         return [row["mask"]["bytes"] for row in rows if row["mask"] is not None]

@@ -275,7 +275,7 @@ def _other_keys(dataset: Path, rows: Sequence[Row]) -> dict[int, dict[str, objec
 
 def _mask(job: _Job, file: str) -> bytes | None:
     """The mask of a picture as a grey PNG; None where it has none."""
-    return _png(masks.load(job.masks[file])) if file in job.masks else None
+    return masks.to_png(masks.load(job.masks[file]), is_own=True) if file in job.masks else None
 
 
 def _white(job: _Job, file: str) -> bytes | None:
@@ -284,13 +284,7 @@ def _white(job: _Job, file: str) -> bytes | None:
         look = pictures.look(job.dataset / file)
     except PictureError:
         return None
-    return _png(Image.new("L", (look.width_px, look.height_px), 255))
-
-
-def _png(grey: Image.Image) -> bytes:
-    made = io.BytesIO()
-    grey.save(made, "PNG")
-    return made.getvalue()
+    return masks.to_png(Image.new("L", (look.width_px, look.height_px), 255), is_own=False)
 
 
 def _put(mask: bytes | None, target: Path) -> None:

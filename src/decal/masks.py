@@ -5,6 +5,7 @@ Masks lie in a folder of their own with the names of their pictures, as sd-scrip
 Sources of the names: sd-scripts docs/masked_loss_README.md; OneTrainer docs; ai-toolkit `mask_path`.
 """
 
+import io
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from decal import pictures, project
 from decal.pictures import MIDDLE, SUFFIXES, PictureError
@@ -20,6 +22,7 @@ from decal.records import Fit, Record
 LABEL = "-masklabel"
 # So far the channels of a grey picture may lie apart; JPEG changes them by a level or two.
 GREY_LEVELS = 8
+OWN_KEY, OWN = "decal", "a mask of its own"
 
 
 def labels(files: Iterable[str]) -> set[str]:
@@ -41,9 +44,20 @@ def is_grey(path: Path) -> bool:
     return bool(np.ptp(levels, axis=-1).max() <= GREY_LEVELS)
 
 
-def is_white(path: Path) -> bool:
-    """Whether a mask lets all of its picture count, as one does that stands for none."""
-    return load(path).getextrema() == (255, 255)
+def stands_for_none(path: Path) -> bool:
+    """Whether a mask lets all of its picture count and is not known as somebody's own; kohya's trainer wants one of every picture."""
+    with Image.open(path) as opened:
+        is_own = opened.info.get(OWN_KEY) == OWN
+    return not is_own and load(path).getextrema() == (255, 255)
+
+
+def to_png(grey: Image.Image, *, is_own: bool) -> bytes:
+    """A mask as a PNG file. is_own: a white one says in its text that it does not stand for none, so that it comes back."""
+    made, about = io.BytesIO(), PngInfo()
+    if is_own and grey.getextrema() == (255, 255):
+        about.add_text(OWN_KEY, OWN)
+    grey.save(made, "PNG", pnginfo=about)
+    return made.getvalue()
 
 
 def found(dataset: Path, folder: str, files: Collection[str]) -> dict[str, str]:

@@ -144,7 +144,7 @@ def _masks(folder: Path, found: _Found, told: Told) -> dict[str, Path]:
     if strays := [file for file in grey if file not in of]:
         told.notes.append(f"{counted(len(strays), 'mask')} left out whose picture is not there: {', '.join(map(printable, strays[:3]))}")
     # As kohya's trainer wants one of every picture, most say nothing.
-    telling = {mask: picture for mask, picture in of.items() if not masks.is_white(folder / mask)}
+    telling = {mask: picture for mask, picture in of.items() if not masks.stands_for_none(folder / mask)}
     if len(telling) < len(of):
         told.notes.append(f"{counted(len(of) - len(telling), 'mask')} left out that let all of their picture count, which changes nothing")
     return {picture: folder / mask for mask, picture in telling.items()}
