@@ -1,5 +1,7 @@
 """Pivotal tuning: a keyword's own embeddings are learnt beside the LoRA, kept with it, and read by stock diffusers."""
 
+import re
+import tomllib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +16,7 @@ from test_train import records_of, run_all, stop_before
 from decal import adapters, checks, embeddings, lora, runs, state
 from decal.bases import Base, load
 from decal.cache import Cache
+from decal.captions import Tokenizer
 from decal.errors import AdapterError, SettingsError
 from decal.generate import generate
 from decal.project import Project, Run
@@ -201,6 +204,14 @@ def test_the_check_names_a_word_to_begin_as_that_the_base_does_not_know_whole(sh
     settings = parse({"data": {"resolution": 64}, "train": {"pivotal_words": {"wuxle": "sunset qwxzjk"}}})
     found = [(one.level, one.reason) for one in checks.run(shapes, settings).findings if one.check == "pivotal_start"]
     assert found == [("note", "wuxle begins as qwxzjk, which the base reads as 4 tokens: 'q wx z jk'")]
+
+
+def test_what_the_docs_begin_words_as_is_one_token_of_the_small_base_and_of_clip() -> None:
+    pages = Path(__file__).parents[1].glob("docs/*.md")
+    tables = [table for page in pages for table in re.findall(r"pivotal_words = \{ \w.*? \}", page.read_text("utf-8"))]
+    starts = {start for table in tables for start in tomllib.loads(table)["pivotal_words"].values() if start}
+    found = {start: [Tokenizer.of_base(base).split(start) for base in ("mini", "sd1.5")] for start in starts}
+    assert (len(tables), found) == (2, {start: [[start], [start]] for start in starts})
 
 
 def test_embeddings_begin_as_the_word_that_is_named(tiny: Path) -> None:
