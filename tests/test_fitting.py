@@ -23,6 +23,7 @@ from decal.records import Rung, RungKind
 from decal.settings import ResolvedTrain
 from decal.train import Task, train
 from decal.train.fitting import foreseen_bytes, kept_bytes, lowered, next_rung, of_share
+from decal.train.loop import measured_at_once
 
 EXABYTE = 2**60
 
@@ -153,10 +154,16 @@ def test_memory_that_runs_out_amid_the_optimizers_first_step_leaves_no_weight_ha
     assert difference(ours, theirs) < 1e-5
 
 
+def test_held_out_pictures_go_through_as_few_at_a_time_as_they_are_large() -> None:
+    # Latents have an eighth of the side: 128, 256, 512, 768, 1024 and 2048 px.
+    assert [measured_at_once(side * side) for side in (16, 32, 64, 96, 128, 256)] == [24, 8, 8, 3, 2, 1]
+
+
+@pytest.mark.parametrize("fit_memory", ["auto", "off"])
 def test_memory_that_runs_out_while_held_out_pictures_are_measured_measures_fewer_at_a_time(
-    tiny: Path, shapes: Path, tmp_path: Path
+    fit_memory: str, tiny: Path, shapes: Path, tmp_path: Path
 ) -> None:
-    settings = resolved_of(tiny, steps=1, checkpoint_every=1)
+    settings = resolved_of(tiny, steps=1, checkpoint_every=1, fit_memory=fit_memory)
     base, task = task_of(tmp_path / "free", shapes, settings, model=tiny)
     expected = [step.holdout_loss for step in run_all(base, task)[0]]
     base = Cramped(str(tiny), device=torch.device("cpu"), dtype=torch.float32)

@@ -27,6 +27,22 @@ def test_what_the_base_loses_on_held_out_pictures_is_measured_once(tiny: Path, s
     assert (len(known), found[0] == found[1], found[2]) == (1, True, 7.0)
 
 
+def test_what_the_base_loses_is_measured_anew_with_other_versions_of_what_measures_it(
+    tiny: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = Project(tmp_path / "project")
+    workflow.new(at.folder, workflow.Order(shapes, "zorb", str(tiny), "stickers"))
+    settings, known = workflow.settings_of(at, ["train.steps=1", "train.validation_prompts=[]"]), []
+    (tmp_path / "other/diffusers-0.0.1.dist-info").mkdir(parents=True)
+    (tmp_path / "other/diffusers-0.0.1.dist-info/METADATA").write_text("Name: diffusers\nVersion: 0.0.1\n")
+    for is_other in (False, False, True):
+        if is_other:
+            monkeypatch.syspath_prepend(str(tmp_path / "other"))
+        list(workflow.train(at, settings, workflow.Choice(is_new=True), lambda: False))
+        known.append(len(list((at.cache / "untrained").iterdir())))
+    assert known == [1, 1, 2]
+
+
 def test_a_picture_is_decoded_once_while_its_bytes_and_ground_are_the_same(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.effect_noise((40, 30), 90).save(path)

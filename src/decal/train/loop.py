@@ -42,15 +42,22 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 # A block ends after so many steps or seconds, whichever comes first, so that whoever watches sees slow steps one by one.
 BLOCK_STEPS, BLOCK_SECONDS = 10, 1.0
 HOLDOUT_TIMESTEPS = 8
-# So many held-out samples go through at once, or as many small ones as come to so many places of latents; without gradients a pass is
-# small, so this does not follow train.batch. Small pictures in small passes take up to twice as long.
-HOLDOUT_BATCH, HOLDOUT_PLACES = 8, 24 * 16 * 16
+# So many held-out samples of 512 px go through at once, of larger ones as many fewer, and of small ones as many as come to so many places
+# of latents. Without gradients a pass is small, so this does not follow train.batch: two of SDXL at 1024 px hold half of what a step of
+# one with gradient checkpointing does, counted on its layers. Small pictures in small passes take up to twice as long.
+HOLDOUT_BATCH, LARGE_PLACES, HOLDOUT_PLACES = 8, 64 * 64, 24 * 16 * 16
+MEASURING = " while held-out pictures were measured"
 # fp16 starts with a scale that may be too large and needs up to 16 halvings; more skipped steps in a row than that is divergence.
 UNFIT_LIMIT = 20
 # As many as few-step models are drawn in at most; fewer steps visit some of the same timesteps.
 FEW_STEPS = 4
 STATES_KEPT = 2
 STATE_FILE = "state.safetensors"
+
+
+def measured_at_once(places: int) -> int:
+    """How many held-out samples go through at once. places: of the largest latents, height times width."""
+    return max(1, min(HOLDOUT_BATCH, HOLDOUT_BATCH * LARGE_PLACES // places), HOLDOUT_PLACES // places)
 
 
 @dataclass(frozen=True)
@@ -217,7 +224,7 @@ class _Loop:
         # What is trained is as it was set, and so are its samples; how many of this process's go through at once is as memory allows.
         self.fitted = fitting.lowered(fitting.of_share(settings, self.share), task.rungs)
         largest = max((math.prod(shape) for shape in task.holdout.shapes), default=HOLDOUT_PLACES)
-        at_once = min(max(HOLDOUT_BATCH, HOLDOUT_PLACES // largest), HOLDOUT_TIMESTEPS * len(task.holdout))
+        at_once = min(measured_at_once(largest), HOLDOUT_TIMESTEPS * len(task.holdout))
         self.measured_at_once = max(1, at_once >> task.rungs.count("measuring"))
         self.spread = lora.spreads(base, words) if words is not None else {}
         # From the next step on, embeddings stay as they are.
@@ -352,13 +359,14 @@ class _Loop:
         """What the work gives; where memory is full, yields what is done about it, and the work is begun anew.
 
         ladder: what is still to be done. place: where the work stands in a step, in words. undo: takes back what the work did.
-        Raises MemoryFullError where nothing is left to do.
+        Raises MemoryFullError where nothing is left to do. Where held-out pictures are measured, what is done changes nothing of the
+        training, so it is done with train.fit_memory = "off" too.
         """
         while True:
             try:
                 return work()
             except FULL as problem:
-                if self.settings.fit_memory == "off" or not is_full(problem):
+                if (self.settings.fit_memory == "off" and place != MEASURING) or not is_full(problem):
                     raise
             # Only here is the failed pass let go of, which the exception held.
             undo()
@@ -548,7 +556,7 @@ class _Loop:
         def ladder() -> RungKind | None:
             return "measuring" if self.measured_at_once > 1 else None
 
-        losses = yield from self._unless_full(self._holdout_losses, ladder, " while held-out pictures were measured")
+        losses = yield from self._unless_full(self._holdout_losses, ladder, MEASURING)
         if not losses.numel():
             return _Held(None)
         mean = float(losses.mean())

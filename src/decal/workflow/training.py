@@ -4,6 +4,7 @@ import logging
 import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Raised whenever the same base would be measured otherwise on the same held-out pictures, as by other timesteps or noise.
-MEASURING = 1
+MEASURING = 2
 
 
 def train(at: Project, settings: Settings, choice: Choice, stop: Stop) -> Iterator[Event]:
@@ -152,9 +153,8 @@ def _untrained(at: Project, base: "Base", resolved: Resolved, holdout: "Examples
     """Where it is kept what this base loses on these held-out pictures; None where there are none, or captions are read otherwise."""
     if not len(holdout) or resolved.train.changes_texts:
         return None
-    from torch import __version__
-
-    key = project.fingerprint(MEASURING, __version__, base.device.type, str(base.dtype), base.fingerprint(), holdout.fingerprint())
+    made_by = [version(package) for package in ("torch", "diffusers", "transformers", "peft")]
+    key = project.fingerprint(MEASURING, made_by, base.device.type, str(base.dtype), base.fingerprint(), holdout.fingerprint())
     return at.cache / "untrained" / f"{key}.jsonl"
 
 
