@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,6 +49,14 @@ def test_passes_are_dealt_out_before_they_are_cut() -> None:
 def test_a_step_that_cannot_be_shared_evenly_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"A step of 3 pictures .* cannot be shared evenly by 2 processes"):
         share(0, 2, batch=3, accumulation=1)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_processes_that_decal_starts_end_in_their_own_words_and_code(code: int, tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text(f"import os, sys\nsys.stderr.write('refused\\n' * (os.environ['RANK'] == '0'))\nsys.exit({code})\n")
+    command = [sys.executable, "-m", "decal.processes", "--standalone", "--nproc-per-node=2", str(tmp_path / "child.py")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "refused\n")
 
 
 def started(count: int, work: Callable[[int], object]) -> list[int]:

@@ -6,7 +6,9 @@ GPUs. An error is not sent round: a process that ends closes its connections, an
 """
 
 import importlib
+import logging
 import os
+import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -21,6 +23,26 @@ GONE = (
     "Another process of this training has ended, and what it said stands above, or the processes do not reach each other ({}).\n"
     "The same command goes on from the last checkpoint."
 )
+
+
+def launch(words: Sequence[str]) -> int:
+    """Start processes as torchrun does with these words; the exit code of the first process, or of whichever failed, 0 where none did.
+
+    What the processes said of an error stands there already, so the launcher's own traceback is left out.
+    """
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    try:
+        run.main(list(words))
+    except ChildFailedError as problem:
+        failure = problem.failures.get(0) or problem.get_first_failure()[1]
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    except SignalException as problem:
+        return 128 + problem.sigval
+    return 0
 
 
 def join() -> int:
@@ -105,3 +127,7 @@ def _wait(work: Callable[[], object]) -> None:
     except RuntimeError as problem:
         why = (str(problem).strip() or type(problem).__name__).splitlines()[0].partition(". ")[0]
         raise ProcessError(GONE.format(why)) from problem
+
+
+if __name__ == "__main__":
+    sys.exit(launch(sys.argv[1:]))

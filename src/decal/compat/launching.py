@@ -148,7 +148,7 @@ def of_environment(environment: Mapping[str, str]) -> Launch:
 def to_start(launch: Launch, words: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
     """The program that starts the processes of a launch, each with these words of `decal`, and its environment."""
     # Not accelerate's launcher, which starts one process on a machine without GPUs.
-    program = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={launch.processes}", "-m", "decal"]
+    program = [sys.executable, "-m", "decal.processes", "--standalone", f"--nproc-per-node={launch.processes}", "-m", "decal"]
     said = {"ACCELERATE_USE_CPU": str(launch.is_cpu)}
     if launch.precision is not None:
         said["ACCELERATE_MIXED_PRECISION"] = launch.precision
