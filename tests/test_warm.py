@@ -1,5 +1,6 @@
 """What was seen and measured once is not done again, as long as it is the same."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 from PIL import Image
 
 from decal import pictures, project, workflow
+from decal.captions import RememberingTokenizer, Tokenizer
+from decal.errors import BaseModelError
+from decal.presets import MINI
 from decal.project import Project, Run
-from decal.records import Step
+from decal.records import Rung, Step
 from decal.workflow.checking import Seen
 
 
@@ -43,6 +47,20 @@ def test_what_the_base_loses_is_measured_anew_with_other_versions_of_what_measur
     assert known == [1, 1, 2]
 
 
+def test_what_a_sample_needs_is_measured_once(tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    at = Project(tmp_path / "project")
+    workflow.new(at.folder, workflow.Order(shapes, "zorb", str(tiny), "stickers"))
+    settings = workflow.settings_of(at, ["train.steps=1", "train.batch=2", "train.validation_prompts=[]"])
+    batches = []
+    for number in (1, 2):
+        list(workflow.train(at, settings, workflow.Choice(is_new=True), lambda: False))
+        batches.append([rung.batch for rung in project.read(Run(at.folder / "runs" / f"run-{number:02}").rungs, Rung)])
+        (known,) = (at.cache / "needed").iterdir()
+        assert int(known.read_text()) > 1000
+        known.write_text(str(2**60))
+    assert batches == [[], [1, 1]], "the second run should go by what was kept"
+
+
 def test_a_picture_is_decoded_once_while_its_bytes_and_ground_are_the_same(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.effect_noise((40, 30), 90).save(path)
@@ -56,6 +74,24 @@ def test_a_picture_is_decoded_once_while_its_bytes_and_ground_are_the_same(tmp_p
     assert [later.look(path, ground).contrast for ground in ("white", "black")] == [-1, seen.contrast]
     Image.effect_noise((40, 30), 9).save(path)
     assert later.look(path, "white") == pictures.look(path) != seen
+
+
+def test_a_text_is_counted_once_while_the_tokenizer_is_the_same(tmp_path: Path) -> None:
+    base = shutil.copytree(Path(MINI.where), tmp_path / "base", ignore=shutil.ignore_patterns("*.safetensors"))
+    texts = ["a fox", "a crying fox face", "a fox"]
+    first = RememberingTokenizer(str(base), tmp_path / "cache")
+    told = first.counts(texts), first.split("cobink"), first.counts(texts)
+    first.keep()
+    known = (tmp_path / "cache" / "tokens-1.jsonl").read_bytes()
+    whole = Tokenizer.from_folder(base, 77)
+    assert told == (whole.counts(texts), whole.split("cobink"), whole.counts(texts))
+    later = RememberingTokenizer(str(base), tmp_path / "cache")
+    assert (later.counts(texts), later.split("cobink"), "_encoders" in later.__dict__) == (*told[:2], False)
+    later.keep()
+    assert (tmp_path / "cache" / "tokens-1.jsonl").read_bytes() == known
+    (base / "tokenizer" / "tokenizer.json").write_text("damaged")
+    with pytest.raises(BaseModelError, match="holds no tokenizer that can be read"):
+        RememberingTokenizer(str(base), tmp_path / "cache").counts(texts)
 
 
 def test_a_picture_that_cannot_be_decoded_is_said_again_each_time(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ every other line and key as it was.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors
@@ -19,13 +19,18 @@ from decal.dataset import scan
 from decal.errors import BaseModelError
 from decal.metadata import METADATA, Row, caption_cell, caption_key, captions_of, further_keys
 from decal.presets import MINI, base_preset
-from decal.project import changed, write_bytes
+from decal.project import append_all, changed, fingerprint, write_bytes
+from decal.project import read as read_lines
+from decal.records import Line
 from decal.settings import CaptionSettings, without_keyword
 from decal.wording import counted, with_article
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 # How CLIP cuts text into words before it looks for subwords; from OpenAI's simple_tokenizer.py, MIT.
 CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+# Raised whenever a tokenizer would be asked otherwise, so that what it told before no longer holds.
+TOKENS_VERSION = 1
 
 # Names that cameras, phones and browsers give; they say nothing about the picture.
 SILENT_WORD = re.compile(
@@ -43,20 +48,14 @@ class Tokenizer:
     Where a base has several, each sees all of a prompt, so what any of them loses counts as lost.
     """
 
-    def __init__(self, encoders: Encoder | Sequence[Encoder], limit: int):
-        self._encoders = [encoders] if isinstance(encoders, Encoder) else list(encoders)
-        for encoder in self._encoders:
-            # A tokenizer.json may come with padding and truncation switched on, which would hide what is too long.
-            encoder.no_padding()
-            encoder.no_truncation()
-        self.limit = limit
+    def __init__(self, folder: Path, limit: int):
+        """folder: of the model; its tokenizers are read when something is first asked that needs them."""
+        self._folder, self.limit = folder, limit
 
     @classmethod
     def of_base(cls, model: str) -> "Tokenizer":
         """The tokenizers of a base by the name in `base.model`; for a hub id, OpenAI CLIP's, which all SD 1.x, 2.x and SDXL share."""
-        preset = base_preset(model)
-        folder = Path(preset.where).expanduser()
-        return cls.from_folder(folder if folder.is_dir() else Path(MINI.where), preset.token_limit)
+        return cls.from_folder(*place_of(model))
 
     @classmethod
     def from_folder(cls, folder: Path, limit: int) -> "Tokenizer":
@@ -64,15 +63,28 @@ class Tokenizer:
 
         Raises BaseModelError where neither is there or can be read.
         """
+        tokenizer = cls(folder, limit)
+        assert tokenizer._encoders, f"{folder} has no tokenizer"
+        return tokenizer
+
+    @property
+    def _places(self) -> list[Path]:
+        return [self._folder / "tokenizer", *sorted(self._folder.glob("tokenizer_*"))]
+
+    @cached_property
+    def _encoders(self) -> list[Encoder]:
         encoders: list[Encoder] = []
-        for at in (folder / "tokenizer", *sorted(folder.glob("tokenizer_*"))):
+        for at in self._places:
             try:
                 encoders.append(_encoder(at, changed(at)))
             except Exception as problem:  # The library raises nothing narrower for a damaged file.
                 raise BaseModelError(
                     f"{at} holds no tokenizer that can be read ({problem}).\nPut tokenizer.json, or vocab.json and merges.txt, there."
                 ) from problem
-        return cls(encoders, limit)
+            # A tokenizer.json may come with padding and truncation switched on, which would hide what is too long.
+            encoders[-1].no_padding()
+            encoders[-1].no_truncation()
+        return encoders
 
     def count(self, text: str) -> int:
         """Tokens of the text, BOS and EOS included."""
@@ -101,6 +113,57 @@ class Tokenizer:
         while start > 0 and not text[start - 1].isspace():
             start -= 1
         return text[start:].strip()
+
+
+class _Asked(Line):
+    """What a tokenizer told of a text: how many tokens it has, or its pieces. tokenizer: by name and time of its files."""
+
+    tokenizer: str
+    text: str
+    count: int | None = None
+    pieces: tuple[str, ...] | None = None
+
+
+class RememberingTokenizer(Tokenizer):
+    """A tokenizer that remembers what it told; its files, which take a tenth of a second, are read only for what was never asked."""
+
+    def __init__(self, model: str, cache: Path) -> None:
+        """model: as in `base.model`. cache: the folder in which `tokens-N.jsonl` is kept."""
+        super().__init__(*place_of(model))
+        self._path = cache / f"tokens-{TOKENS_VERSION}.jsonl"
+        self._key = fingerprint([(str(at), changed(at)) for at in self._places])
+        told = [one for one in read_lines(self._path, _Asked) if one.tokenizer == self._key]
+        self._counts = {one.text: one.count for one in told if one.count is not None}
+        self._pieces = {one.text: one.pieces for one in told if one.pieces is not None}
+        self._new: list[_Asked] = []
+
+    def counts(self, texts: Sequence[str]) -> list[int]:
+        """As the tokenizer counts."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._counts]
+        for text, count in zip(new, super().counts(new) if new else [], strict=True):
+            self._counts[text] = count
+            self._new.append(_Asked(tokenizer=self._key, text=text, count=count))
+        return [self._counts[text] for text in texts]
+
+    def split(self, text: str) -> list[str]:
+        """As the tokenizer splits."""
+        if text not in self._pieces:
+            self._pieces[text] = tuple(super().split(text))
+            self._new.append(_Asked(tokenizer=self._key, text=text, pieces=self._pieces[text]))
+        return list(self._pieces[text])
+
+    def keep(self) -> None:
+        """Write what was asked for the first time."""
+        if self._new:
+            append_all(self._path, self._new)
+            self._new = []
+
+
+def place_of(model: str) -> tuple[Path, int]:
+    """The folder whose tokenizers a base reads with, and how many tokens its text encoders see."""
+    preset = base_preset(model)
+    folder = Path(preset.where).expanduser()
+    return folder if folder.is_dir() else Path(MINI.where), preset.token_limit
 
 
 def subject(file: str) -> str:

@@ -40,6 +40,14 @@ class Checked:
     masks: Mapping[str, Mask] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What may remember. look: looks at a file on a ground, or knows it by its bytes. tokenizer: the base's."""
+
+    look: Callable[[Path, str], Look]
+    tokenizer: Tokenizer
+
+
 def run(
     folder: Path,
     settings: Settings,
@@ -47,20 +55,20 @@ def run(
     listing: Listing | None = None,
     sources: Sequence[Source] = (),
     workers: int = THREADS,
-    look_at: Callable[[Path, str], Look] = pictures.look,
+    memory: Memory | None = None,
 ) -> Checked:
     """Look at every picture and caption below `dataset/`. Raises BaseModelError where the base's tokenizer cannot be read.
 
-    listing: of that folder, where it was scanned already. sources: what `sources.jsonl` says. look_at: looks at a file on a ground, or
-    remembers what was seen.
+    listing: of that folder, where it was scanned already. sources: what `sources.jsonl` says. memory: remembers what was seen
+    and counted; without one, all of it is looked at anew.
     """
-    listing = listing or scan(folder)
+    listing, memory = listing or scan(folder), memory or Memory(pictures.look, Tokenizer.of_base(settings.base.model))
     found = list(listing.faults)
     looks: dict[str, Look] = {}
 
     def look(file: str) -> Look | Finding:
         try:
-            return look_at(folder / file, settings.data.ground)
+            return memory.look(folder / file, settings.data.ground)
         except PictureError as problem:
             return Finding(level="error", check=problem.fault, file=file, reason=problem.reason, remedy=problem.remedy)
 
@@ -73,7 +81,8 @@ def run(
     found += _of_pictures(folder, looks, settings)
     of_masks, usable = _of_masks(folder, listing, looks, settings)
     found += of_masks
-    found += _of_captions(folder, listing, settings, is_of_posts=any(source.kind == "posts" for source in sources))
+    is_of_posts = any(source.kind == "posts" for source in sources)
+    found += _of_captions(folder, listing, settings, memory.tokenizer, is_of_posts=is_of_posts)
     found += whole.set_size(listing.files, settings)
     found += whole.shown(len({row.file for row in listing.rows}), settings)
     found += whole.licences(sources)
@@ -113,8 +122,8 @@ def _of_masks(folder: Path, listing: Listing, looks: dict[str, Look], settings: 
     return [*masked.places(folder, data.masks, listing, of), *faults, *masked.used(usable, listing)], usable
 
 
-def _of_captions(folder: Path, listing: Listing, settings: Settings, *, is_of_posts: bool) -> list[Finding]:
-    rows, tokenizer = captions.each_caption(listing.rows), Tokenizer.of_base(settings.base.model)
+def _of_captions(folder: Path, listing: Listing, settings: Settings, tokenizer: Tokenizer, *, is_of_posts: bool) -> list[Finding]:
+    rows = captions.each_caption(listing.rows)
     return [
         *captions.repeated_row(listing.rows),
         *captions.caption_there(rows),

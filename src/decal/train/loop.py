@@ -69,6 +69,7 @@ class Task:
     for want of memory or for speed. spare_bytes: what may still be taken on a device; None where that is not known. compiler: for
     `train.compile`. compiled_after: the step after which an earlier sitting compiled; None where none did. pace: seconds of a step of
     earlier sittings, 0 where there is none. untrained: the line of step 0, where the base was measured on these held-out pictures before.
+    sample_bytes: what is kept of a sample for its backward pass, by measuring it; it may know from another run.
     """
 
     run: Run
@@ -86,6 +87,7 @@ class Task:
     compiled_after: int | None = None
     pace: float = 0.0
     untrained: Step | None = None
+    sample_bytes: Callable[[Callable[[], int]], int] = lambda measure: measure()
 
 
 @dataclass(frozen=True)
@@ -486,7 +488,7 @@ class _Loop:
         try:
             # Text encoders that are not trained are not even loaded.
             resident = self.base.parts.values() if self.settings.changes_texts else [self.base.denoiser]
-            return fitting.kept_bytes(forward, resident)
+            return self.task.sample_bytes(lambda: fitting.kept_bytes(forward, resident))
         except FULL as problem:
             if not is_full(problem):
                 raise

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import ConfigDict
 
 from decal import checks, contact, crops, dataset, duplicates, extras, gallery, intake, mending, pictures, project, reading
+from decal.captions import RememberingTokenizer
 from decal.checks import Checked, seen
 from decal.events import Event, Progress, Sheet, Stop, Told, stop_if
 from decal.intake import Brought
@@ -57,9 +58,11 @@ SEEN_VERSION = 1
 
 def check(at: Project, settings: Settings) -> Checked:
     """Look at every picture and caption, and write what there is to say to `findings.jsonl`; nothing is looked at closely here."""
-    seen = Seen(at.cache)
-    checked = checks.run(at.dataset, settings, sources=project.read(at.sources, Source), look_at=seen.look)
+    seen, tokenizer = Seen(at.cache), RememberingTokenizer(settings.base.model, at.cache)
+    memory = checks.Memory(seen.look, tokenizer)
+    checked = checks.run(at.dataset, settings, sources=project.read(at.sources, Source), memory=memory)
     seen.keep()
+    tokenizer.keep()
     return complete(at, settings, checked)
 
 

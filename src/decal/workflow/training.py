@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Raised whenever the same base would be measured otherwise on the same held-out pictures, as by other timesteps or noise.
+# Raised whenever the same base would be measured otherwise on the same held-out pictures, as by other timesteps or noise, or a step of the
+# same settings would need more or less memory.
 MEASURING = 2
 
 
@@ -140,6 +141,7 @@ def train_on(at: Project, settings: Settings, checked: Checked, choice: Choice, 
             known = _untrained(at, base, resolved, holdout)
             task = training.Task(run, resolved, learnt, holdout, attempt, resume, stop, runs.start_factors(run), prior)
             task = replace(task, **_recorded(run), untrained=None if known is None else next(iter(project.read(known, Step)), None))
+            task = replace(task, sample_bytes=_sample_bytes(at, base, resolved, learnt))
             yield Progress("training", 0 if resume is None else resume.step, resolved.train.steps)
             assign(task, at.cache)
             is_enough = yield from _learn(base, task, album, prompts, known, cache)
@@ -153,9 +155,29 @@ def _untrained(at: Project, base: "Base", resolved: Resolved, holdout: "Examples
     """Where it is kept what this base loses on these held-out pictures; None where there are none, or captions are read otherwise."""
     if not len(holdout) or resolved.train.changes_texts:
         return None
-    made_by = [version(package) for package in ("torch", "diffusers", "transformers", "peft")]
-    key = project.fingerprint(MEASURING, made_by, base.device.type, str(base.dtype), base.fingerprint(), holdout.fingerprint())
+    key = project.fingerprint(*_measured_by(base), holdout.fingerprint())
     return at.cache / "untrained" / f"{key}.jsonl"
+
+
+def _measured_by(base: "Base") -> list[object]:
+    """What a measurement of the base depends on, besides what is measured."""
+    made_by = [version(package) for package in ("torch", "diffusers", "transformers", "peft")]
+    return [MEASURING, made_by, base.device.type, str(base.dtype), base.fingerprint()]
+
+
+def _sample_bytes(at: Project, base: "Base", resolved: Resolved, learnt: "Examples") -> Callable[[Callable[[], int]], int]:
+    """Measures what a sample needs, or knows it from a run with the same base, settings and size of pictures."""
+    key = project.fingerprint(*_measured_by(base), resolved.train.model_dump(mode="json"), sorted(set(learnt.shapes)))
+    path = at.cache / "needed" / f"{key}.txt"
+
+    def known(measure: Callable[[], int]) -> int:
+        if path.is_file() and (told := path.read_text("utf-8")).isdecimal():
+            return int(told)
+        found = measure()
+        project.write_bytes(path, str(found).encode())
+        return found
+
+    return known
 
 
 class _Recorded(TypedDict):
