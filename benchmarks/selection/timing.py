@@ -1,6 +1,6 @@
 """How long a comparison takes, and how much of it is not drawing.
 
-    python benchmarks/selection/timing.py WORK [--training NAME] [--prompts 32] [--seeds 0,1]
+    python benchmarks/selection/timing.py WORK [--training NAME] [--prompts 32] [--seeds 0,1] [--set compare.steps=6]
 
 Takes a trained project of real.py and compares it as a person would: first with nothing drawn, then again with everything drawn but no
 verdict, then also without what was seen in the pictures. The project is copied into WORK/timing-NAME, which is made anew. Threads are those
@@ -38,12 +38,13 @@ def main() -> None:
     """Copy, compare three times, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="folder of real.py")
-    parser.add_argument("--training", default="material-1-preset", help="which of its projects")
+    parser.add_argument("--training", default="openmoji-1-preset", help="which of its projects")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--seeds", default="0,1")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as `decal compare` takes it")
     given = parser.parse_args()
     at = copied(given.work / given.training, given.work / f"timing-{given.training}")
-    changes = [f"compare.prompts={given.prompts}", f"compare.seeds=[{given.seeds}]"]
+    changes = [f"compare.prompts={given.prompts}", f"compare.seeds=[{given.seeds}]", *given.set]
     print(f"{len(os.sched_getaffinity(0))} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}")
     print(f"{'':36} {'wall s':>8} {'CPU s':>8} {'load':>13} {'drawn':>6}")
     run = at.runs()[-1]
