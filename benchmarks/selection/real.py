@@ -1,24 +1,32 @@
 """How well the verdict names the checkpoint to keep, on real trainings of the embedded base.
 
-    python benchmarks/selection/real.py draw WORK [--style STYLE] [--recipe NAME]
-    python benchmarks/selection/real.py judge WORK [--style STYLE]
+    python benchmarks/selection/real.py draw WORK [--style STYLE] [--recipe NAME] [--cores 2]
+    python benchmarks/selection/real.py judge WORK [--style STYLE] [--recipe NAME]
+    python benchmarks/selection/real.py tell FILE
 
-draw trains and draws what is not there yet; judge prints tables of what is, and writes them as WORK/STYLES.txt and, number by number, as
-WORK/STYLES.jsonl. README.md has the plan, which was written before any result was seen.
+draw trains, draws and judges what is not there yet; with several cores, so many trainings at a time, each bound to a core. judge judges
+what is drawn once more, for a method that has changed. Both write WORK/STYLES.jsonl, number by number, and print the tables that tell makes
+of such a file. README.md has the plan, which was written before any result was seen.
 """
 
 import argparse
-import json
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
+from queue import Queue
 
 import numpy as np
 from plan import DEVELOPMENT, JUDGED_SEEDS, MEASURED_SEEDS, RECIPES, SEEN, TESTS, Training, pictures, trainings
 from regrets import ACCEPTABLE, Numbers, differs, given_away, mean_over_styles, regret
+from results import Judged
 from trained import draw, is_whole, train
-from verdicts import BASELINES, Judged, Seeds, judged
+from verdicts import BASELINES, Seeds, judged
 
 from decal import project
 from decal.project import Project
@@ -30,29 +38,32 @@ RULES = ("verdict", "earliest", *BASELINES, "best on what is seen")
 def main() -> None:
     """Train, draw, judge, and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("draw", "judge"))
-    parser.add_argument("work", type=Path, help="folder that keeps what was trained and drawn")
+    parser.add_argument("what", choices=("draw", "judge", "tell"))
+    parser.add_argument("work", type=Path, help="folder that keeps what was trained and drawn, or a file of results")
     names = [recipe.name for recipe in RECIPES]
     parser.add_argument("--style", action="append", choices=(*TESTS, *DEVELOPMENT, *SEEN), help="the three test styles where left out")
     parser.add_argument("--recipe", action="append", choices=names, help="all of them where left out")
+    parser.add_argument("--cores", type=int, default=1, help="trainings at a time")
     given = parser.parse_args()
-    styles, recipes = given.style or TESTS, given.recipe or names
-    if given.what == "draw":
-        for name in recipes:
-            for style in styles:
-                _draw(given.work, style, name)
+    if given.what == "tell":
+        print("\n".join(table(project.read(given.work, Judged))))
         return
-    found = [
-        judged(training, Project(given.work / training.name), pictures(training.style, given.work))
-        for style in styles
-        for training in _plan(given.work, style)
-        if training.recipe.name in recipes and is_whole(training, Project(given.work / training.name))
-    ]
-    told = "\n".join(table(found))
-    print(told)
-    at = given.work / "-".join(styles)
-    project.write_text(at.with_suffix(".txt"), told + "\n")
-    project.write_text(at.with_suffix(".jsonl"), "".join(json.dumps(line, sort_keys=True) + "\n" for line in map(record, found)))
+    # Whole recipes first, for all styles, so that a run which is cut short keeps those.
+    jobs = [(style, recipe) for recipe, style in product(given.recipe or names, given.style or TESTS)]
+    planned = {style: {one.recipe.name: one for one in _plan(given.work, style)} for style in dict.fromkeys(style for style, _ in jobs)}
+    wanted = [planned[style][recipe] for style, recipe in jobs]
+    if given.what == "draw" and given.cores > 1:
+        _draw_at_once(given.work, jobs, given.cores)
+    elif given.what == "draw":
+        for training in wanted:
+            _draw(given.work, training)
+    else:
+        for training in wanted:
+            if is_whole(training, Project(given.work / training.name)):
+                _judge(given.work, training)
+    found = [one for training in wanted if (one := project.read_record(_kept(given.work, training), Judged)) is not None]
+    project.write_lines(given.work / f"{'-'.join(planned)}.jsonl", found)
+    print("\n".join(table(found)))
 
 
 def table(found: Sequence[Judged]) -> Iterator[str]:
@@ -61,7 +72,7 @@ def table(found: Sequence[Judged]) -> Iterator[str]:
     unseen = [(one, one.by_seeds(MEASURED_SEEDS)) for one in found]
     seen = [(one, one.by_seeds(JUDGED_SEEDS)) for one in found]
     sure = [(one, quality) for one, quality in unseen if differs(one.quality.mean(axis=2))]
-    measured = f"quality on seed {MEASURED_SEEDS[0]}, which no rule saw"
+    measured = f"quality on {len(MEASURED_SEEDS)} other seeds, which no rule saw"
     yield from ("", f"Choices by seeds 0 and 1, {measured}: {len(found)} trainings")
     yield from _rules(unseen, JUDGED_SEEDS, _regret)
     yield from ("", f"Choices by seed 0 alone, {measured}")
@@ -74,32 +85,17 @@ def table(found: Sequence[Judged]) -> Iterator[str]:
     yield from _rules(unseen, JUDGED_SEEDS, _given_away)
 
 
-def record(one: Judged) -> dict[str, object]:
-    """One training in numbers."""
-    return {
-        "training": one.training.name,
-        "steps": one.steps,
-        "quality": one.quality.mean(axis=1).round(5).tolist(),
-        "base": one.base.mean(axis=0).round(5).tolist(),
-        "choices": {
-            str(len(seeds)): {rule: None if place is None else one.steps[place] for rule, place in choices.items()}
-            for seeds, choices in one.choices.items()
-        },
-        "verdicts": {str(len(seeds)): verdict.model_dump(mode="json") for seeds, verdict in one.verdicts.items()},
-    }
-
-
 def _trainings(found: Sequence[Judged]) -> Iterator[str]:
     yield f"{'training':34} {'best':>5} {'verdict':>8} {'regret':>7}  {'outcome':10} {'best is':9} {'quality of base, first .. last'}"
     places: Counter[str] = Counter()
     for one in found:
-        quality, verdict = one.by_seeds(MEASURED_SEEDS), one.verdicts[JUDGED_SEEDS]
+        quality, view = one.by_seeds(MEASURED_SEEDS), one.view(JUDGED_SEEDS)
         best = one.steps[int(quality.argmax())]
-        place = next(standing.place for standing in verdict.standings if standing.checkpoint == best)
-        places[f"{verdict.outcome}: the best is {place}"] += 1
-        lost = _regret(one, quality, one.choices[JUDGED_SEEDS]["verdict"])
-        shown = " ".join(f"{value:.3f}" for value in (one.base[:, list(MEASURED_SEEDS)].mean(), *quality))
-        yield f"{one.training.name:34} {best:5} {verdict.checkpoint or 'none':>8} {lost:7.2f}  {verdict.outcome:10} {place:9} {shown}"
+        place = view.said.places[best]
+        places[f"{view.said.outcome}: the best is {place}"] += 1
+        lost = _regret(one, quality, view.choices["verdict"])
+        shown = " ".join(f"{value:.3f}" for value in (one.base_by_seeds(MEASURED_SEEDS), *quality))
+        yield f"{one.training:34} {best:5} {view.said.checkpoint or 'none':>8} {lost:7.2f}  {view.said.outcome:10} {place:9} {shown}"
     yield from ("", *(f"{count:3} {what}" for what, count in places.most_common()))
 
 
@@ -107,14 +103,14 @@ def _rules(found: Sequence[tuple[Judged, Numbers]], seeds: Seeds, lost_by: Loss)
     """What each rule loses by these seeds, and how much less the verdict does. found: trainings with the quality that counts, [C]."""
     if not found:
         return
-    styles = list(dict.fromkeys(one.training.style for one, _ in found))
+    styles = list(dict.fromkeys(one.style for one, _ in found))
     yield f"  {'':26} {'mean':25} {'acceptable':>10}  {'less the verdict':26} {'by style'}"
-    first = [lost_by(one, quality, one.choices[seeds][RULES[0]]) for one, quality in found]
+    first = [lost_by(one, quality, one.view(seeds).choices[RULES[0]]) for one, quality in found]
     for rule in (*RULES, "blind"):
         if rule == "blind":
             lost = [float(np.mean([lost_by(one, quality, place) for place in range(len(quality))])) for one, quality in found]
         else:
-            lost = [lost_by(one, quality, one.choices[seeds][rule]) for one, quality in found]
+            lost = [lost_by(one, quality, one.view(seeds).choices[rule]) for one, quality in found]
         by_style, gaps = _grouped(found, lost), _grouped(found, np.subtract(lost, first).tolist())
         told = "  ".join(f"{style} {np.mean(by_style[style]):.1%}" for style in styles)
         gap = "" if rule == RULES[0] else str(mean_over_styles(gaps))
@@ -124,7 +120,7 @@ def _rules(found: Sequence[tuple[Judged, Numbers]], seeds: Seeds, lost_by: Loss)
 def _grouped(found: Sequence[tuple[Judged, Numbers]], values: Sequence[float]) -> dict[str, list[float]]:
     grouped: dict[str, list[float]] = {}
     for (one, _), value in zip(found, values, strict=True):
-        grouped.setdefault(one.training.style, []).append(value)
+        grouped.setdefault(one.style, []).append(value)
     return grouped
 
 
@@ -135,21 +131,50 @@ def _regret(one: Judged, quality: Numbers, place: int | None) -> float:
 
 def _given_away(one: Judged, quality: Numbers, place: int | None) -> float:
     """What a choice gives away; of none, what the worst would."""
-    return given_away(quality, float(one.base[:, list(MEASURED_SEEDS)].mean()), int(quality.argmin()) if place is None else place)
+    return given_away(quality, one.base_by_seeds(MEASURED_SEEDS), int(quality.argmin()) if place is None else place)
 
 
 def _plan(work: Path, style: str) -> list[Training]:
     return trainings(style, list(pictures(style, work)))
 
 
-def _draw(work: Path, style: str, recipe: str) -> None:
-    """Train one and draw with it."""
-    began, plan = time.process_time(), _plan(work, style)
-    training = next(one for one in plan if one.recipe.name == recipe)
-    at = train(training, pictures(style, work), work)
-    others = [Project(work / one.name) for one in plan if one.name != training.name]
-    draw(training, at, [other for other in others if other.runs()])
+def _kept(work: Path, training: Training) -> Path:
+    return work / "judged" / f"{training.name}.json"
+
+
+def _draw(work: Path, training: Training) -> None:
+    """Train one, draw with it, and judge it."""
+    began, plan = time.process_time(), _plan(work, training.style)
+    at = Project(work / training.name)
+    if not is_whole(training, at):
+        train(training, pictures(training.style, work), work)
+        others = [Project(work / one.name) for one in plan if one.name != training.name]
+        draw(training, at, [other for other in others if other.runs()])
+    if not _kept(work, training).exists():
+        _judge(work, training)
     print(f"{training.name}: {time.process_time() - began:.0f} CPU seconds", flush=True)
+
+
+def _draw_at_once(work: Path, jobs: Sequence[tuple[str, str]], cores: int) -> None:
+    """The same, so many at a time, each a process of its own that is bound to a core and runs one thread."""
+    free: Queue[int] = Queue()
+    for core in sorted(os.sched_getaffinity(0))[:cores]:
+        free.put(core)
+
+    def run(job: tuple[str, str]) -> None:
+        core = free.get()
+        command = ["taskset", "-c", str(core), sys.executable, __file__, "draw", str(work), "--style", job[0], "--recipe", job[1]]
+        done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, check=False)
+        free.put(core)
+        print(done.stdout.partition("\n")[0] or f"{job[0]} {job[1]} failed ({done.returncode})", flush=True)
+
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(run, jobs))
+
+
+def _judge(work: Path, training: Training) -> None:
+    found = judged(training, Project(work / training.name), pictures(training.style, work))
+    project.write_record(_kept(work, training), found)
 
 
 if __name__ == "__main__":

@@ -46,10 +46,15 @@ def given_away(quality: Numbers, base: float, chosen: int) -> float:
     return float((quality.max() - quality[chosen]) / gained) if gained > 0 else 0.0
 
 
+def mean_cosines(evidence: Evidence, references: Looks, checkpoints: Sequence[int]) -> Numbers:
+    """How much the pictures of each checkpoint are like some pictures on average, as CLIP-I and DINO-I have it, [C]."""
+    mean = references.content.mean(axis=0)
+    return np.array([np.nanmean(evidence.drawn[checkpoint].content @ mean) for checkpoint in checkpoints])
+
+
 def mean_cosine(evidence: Evidence, references: Looks, checkpoints: Sequence[int]) -> int:
-    """The checkpoint whose pictures are most like some pictures on average, as CLIP-I and DINO-I have it; from 0."""
-    cosines = [np.nanmean(evidence.drawn[checkpoint].content @ references.content.mean(axis=0)) for checkpoint in checkpoints]
-    return int(np.argmax(cosines))
+    """The checkpoint whose pictures are most like some pictures on average; from 0."""
+    return int(mean_cosines(evidence, references, checkpoints).argmax())
 
 
 def mean_over_styles(values: Mapping[str, Sequence[float]], *, resamples: int = RESAMPLES, seed: int = 0) -> Mean:

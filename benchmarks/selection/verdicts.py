@@ -5,17 +5,18 @@ it, because everything that it may ask for is there.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from oracle import nearness
 from PIL import Image
 from plan import DRAWN_WITH, JUDGED_SEEDS, NAMES, SEEDS, Pictures, Training
-from regrets import Numbers, mean_cosine
+from regrets import Numbers, mean_cosine, mean_cosines
+from results import Judged, Said, View
 from trained import read
 
 from decal import judging, project, runs, suite
+from decal.compare.contest import enter
 from decal.embedders.where import DEFAULT
 from decal.judging import Bench
 from decal.project import Project
@@ -27,25 +28,7 @@ BASELINES = ("last", "lowest held-out loss", "mean cosine, training", "mean cosi
 Seeds = tuple[int, ...]
 JUDGED: tuple[Seeds, ...] = (JUDGED_SEEDS, JUDGED_SEEDS[:1])
 """The seeds that choices are made by: as many as `decal compare` draws by default, and the first alone."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What came out. quality: of each picture, [C, P, S]; base: of the base's, [P, S].
-
-    choices, verdicts: by the seeds that they saw; choices by rule, from 0, None for none.
-    """
-
-    training: Training
-    steps: tuple[int, ...]
-    quality: Numbers
-    base: Numbers
-    choices: dict[Seeds, dict[str, int | None]]
-    verdicts: dict[Seeds, Verdict]
-
-    def by_seeds(self, seeds: Sequence[int]) -> Numbers:
-        """Quality of each checkpoint on some seeds, [C]."""
-        return np.asarray(self.quality[:, :, list(seeds)].mean(axis=(1, 2)), np.float64)
+DIGITS = 4
 
 
 def judged(training: Training, at: Project, true: Pictures) -> Judged:
@@ -53,23 +36,56 @@ def judged(training: Training, at: Project, true: Pictures) -> Judged:
     goal = np.stack([true[concept] for concept in training.asked])
     every = _bench(training, at, SEEDS)
     steps = tuple(rival.checkpoint for rival in every.suite.rivals)
-    quality = _quality(every, goal, (0, *steps))
-    losses = [runs.checkpoints(at.runs()[-1])[place].holdout_loss for place in range(len(steps))]
-    choices: dict[Seeds, dict[str, int | None]] = {}
-    verdicts: dict[Seeds, Verdict] = {}
-    for seeds in JUDGED:
-        evidence, verdict = _verdict(_bench(training, at, seeds))
-        verdicts[seeds] = verdict
-        choices[seeds] = {
-            "verdict": _place(steps, verdict.checkpoint),
-            "earliest": _place(steps, verdict.earliest),
-            "last": len(steps) - 1,
-            "lowest held-out loss": int(np.argmin([np.inf if loss is None else loss for loss in losses])),
-            "mean cosine, training": mean_cosine(evidence, evidence.training, steps),
-            "mean cosine, held out": mean_cosine(evidence, evidence.heldout, steps),
-            "best on what is seen": int(quality[1:, :, list(seeds)].mean(axis=(1, 2)).argmax()),
-        }
-    return Judged(training, steps, quality[1:], quality[0], choices, verdicts)
+    quality = _quality(every, goal, (0, *steps)).round(DIGITS)
+    return Judged(
+        training=training.name,
+        style=training.style,
+        recipe=training.recipe.name,
+        settings=training.settings,
+        base_model=every.suite.base_sha256,
+        asked=training.asked,
+        steps=steps,
+        pictures=tuple(tuple(tuple(row) for row in table) for table in quality[1:].tolist()),
+        base=tuple(tuple(row) for row in quality[0].tolist()),
+        views=tuple(_view(_bench(training, at, seeds), quality[1:][:, :, [SEEDS.index(seed) for seed in seeds]]) for seeds in JUDGED),
+    )
+
+
+def _view(case: Bench, quality: Numbers) -> View:
+    """What the seeds of a suite show. quality: on them, [C, P, S]."""
+    evidence, verdict = _verdict(case)
+    steps = evidence.checkpoints
+    losses = [evidence.losses[step].mean() if step in evidence.losses else np.inf for step in steps]
+    choices = {
+        "verdict": _place(steps, verdict.checkpoint),
+        "earliest": _place(steps, verdict.earliest),
+        "last": len(steps) - 1,
+        "lowest held-out loss": int(np.argmin(losses)),
+        "mean cosine, training": mean_cosine(evidence, evidence.training, steps),
+        "mean cosine, held out": mean_cosine(evidence, evidence.heldout, steps),
+        "best on what is seen": int(quality.mean(axis=(1, 2)).argmax()),
+    }
+    said = Said(
+        outcome=verdict.outcome,
+        checkpoint=verdict.checkpoint,
+        earliest=verdict.earliest,
+        places={standing.checkpoint: standing.place for standing in verdict.standings},
+        best_share={standing.checkpoint: round(standing.best_share, DIGITS) for standing in verdict.standings},
+        reason=verdict.reason,
+    )
+    return View(seeds=case.suite.seeds, measures=_measures(evidence), choices=choices, said=said)
+
+
+def _measures(evidence: Evidence) -> dict[str, tuple[float | None, ...]]:
+    """Every measure of every checkpoint on all cells, those that left the race early included."""
+    steps = evidence.checkpoints
+    contest = enter(evidence, steps, resamples=200)
+    found = {"utility": contest.utilities()[:, 0]}
+    found |= {name: values[:, 0] for name, values in contest.values.items()}
+    found |= {f"scaled {name}": values[:, 0] for name, values in contest.scaled.items()}
+    found |= {"cosine, training": mean_cosines(evidence, evidence.training, steps)}
+    found |= {"cosine, held out": mean_cosines(evidence, evidence.heldout, steps)}
+    return {name: tuple(round(value, 6) if np.isfinite(value) else None for value in of.tolist()) for name, of in found.items()}
 
 
 def _bench(training: Training, at: Project, seeds: Seeds) -> Bench:
