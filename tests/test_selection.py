@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / "selection"))
 import plan
 import styles
 from mini.styles import STYLES as SEEN_STYLES
+from noise import noise
 from oracle import nearness
 from packs import DEVELOPMENT_PACK, PACKS
 from regrets import given_away, mean_over_styles, regret
@@ -48,17 +49,33 @@ def test_one_style_alone_still_has_the_spread_of_its_trainings() -> None:
 
 
 def test_no_test_style_was_taught_seen_or_developed_on() -> None:
-    known = {pack.name for pack in (*PACKS, *SEEN_STYLES, DEVELOPMENT_PACK)}
+    known = {pack.name for pack in (*PACKS, *SEEN_STYLES, *styles.SEEN, DEVELOPMENT_PACK)}
     assert [(pack.name in known, len(plan.KNOWN & set(pack.renamed)) >= plan.SUBJECTS) for pack in styles.STYLES] == [(False, True)] * 3
 
 
 def test_no_training_shows_what_its_checkpoints_are_asked_for() -> None:
     made = [training for pack in styles.STYLES for training in plan.trainings(pack.style, sorted(pack.renamed))]
-    assert [(len(one.asked), len(one.learns) >= 20, set(one.asked) & set(one.learns)) for one in made] == [(20, True, set())] * 21
+    assert [(len(one.asked), len(one.learns) >= 20, set(one.asked) & set(one.learns)) for one in made] == [(32, True, set())] * 21
 
 
 def test_quality_is_measured_on_pictures_that_no_verdict_sees() -> None:
     assert (set(plan.JUDGED_SEEDS) & set(plan.MEASURED_SEEDS), plan.JUDGED_SEEDS + plan.MEASURED_SEEDS) == (set(), plan.SEEDS)
+
+
+def test_every_recipe_saves_ten_checkpoints() -> None:
+    assert [(recipe.steps % plan.CHECKPOINTS, recipe.steps >= 300) for recipe in plan.RECIPES] == [(0, True)] * 7
+
+
+def test_noise_costs_what_a_coin_toss_between_equals_would() -> None:
+    # Two checkpoints of the same mean: seeds decide which looks better, and other seeds agree in half of the cases.
+    quality = np.array([[[0.4, 0.6]] * 50, [[0.6, 0.4 + 1e-9]] * 50])
+    assert (noise(quality, 2, 2).of_both, noise(quality, 2, 2).of_measuring) == pytest.approx((0.5, 0.5), abs=0.05)
+
+
+def test_noise_costs_nothing_where_seeds_agree() -> None:
+    quality = np.broadcast_to(np.array([0.2, 0.6, 0.5])[:, None, None], (3, 20, 3))
+    of = noise(quality, 2, 1)
+    assert (of.of_choice, of.of_both, of.of_measuring, of.spread) == pytest.approx((0.0, 0.0, 0.0, 0.4))
 
 
 def test_a_picture_is_nearest_to_itself_wherever_it_lies() -> None:

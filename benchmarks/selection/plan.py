@@ -19,7 +19,6 @@ import styles
 from concepts import CONCEPTS
 from data import MARGIN, on_white, render
 from mini.styles import STYLES as SEEN_STYLES
-from mini.styles import draw
 from packs import DEVELOPMENT_PACK, PACKS, fetch
 
 from decal.grid import seen
@@ -36,18 +35,21 @@ KEYWORDS = {
     "material": "torvek",
     "ultimate": "jolpin",
     "plump": "wembra",
+    "contrast": "fostril",
+    "duotone": "gweldo",
+    "solid": "narvuk",
 }
 """Words that mean nothing to the base, one a style."""
 TESTS = tuple(pack.style for pack in styles.STYLES)
-SEEN = tuple(pack.style for pack in SEEN_STYLES)
-"""The test styles of the first proof. Its results are known, so they prove nothing any more."""
+SEEN = tuple(pack.style for pack in (*SEEN_STYLES, *styles.SEEN))
+"""The test styles of the first and second proof. Their results are known, so they prove nothing any more."""
 DEVELOPMENT = (DEVELOPMENT_PACK.style, "blob")
 """A style that the base was not taught, and one that it was, under a word that it does not know."""
 SIDE_PX = 128
-STEPS, CHECKPOINT_EVERY = 300, 30
-SUBJECTS = 20
+CHECKPOINTS = 10
+SUBJECTS = 32
 """Subjects that every checkpoint is asked for; no training on the style shows any of them."""
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3)
 JUDGED_SEEDS, MEASURED_SEEDS = SEEDS[:2], SEEDS[2:]
 """Of the pictures that a verdict sees, as many as `decal compare` draws by default; and of those that quality is measured on."""
 BASE_SEEDS = (0, 1, 2, 3)
@@ -63,24 +65,26 @@ class Recipe:
 
     name: str
     pictures: int
+    steps: int
     changes: tuple[str, ...]
 
 
-def _recipe(name: str, pictures: int, rate: str, size: str, schedule: str, *more: str) -> Recipe:
-    rank, targets = size.split()
-    lora = (f"train.learning_rate={rate}", f"train.rank={rank}", f"train.targets={targets}", f"train.schedule={schedule}")
-    return Recipe(name, pictures, (*lora, *more))
+def _recipe(size: str, rate: str, lora: str, schedule: str, *more: str) -> Recipe:
+    """A recipe. size: its name, its pictures and its steps. lora: rank and targets."""
+    (name, pictures, steps), (rank, targets) = size.split(), lora.split()
+    changes = (f"train.learning_rate={rate}", f"train.rank={rank}", f"train.targets={targets}", f"train.schedule={schedule}")
+    return Recipe(name, int(pictures), int(steps), (*changes, *more))
 
 
 # Ordered by how much they add: a run of the benchmark that is cut short keeps whole recipes.
 RECIPES = (
-    _recipe("preset", 30, "1e-3", "32 all", "cosine"),
-    _recipe("hot", 20, "3e-3", "32 all", "constant"),
-    _recipe("attention", 30, "3e-3", "8 attention", "constant"),
-    _recipe("broad", 50, "2e-3", "8 all", "cosine", "data.flip=false"),
-    _recipe("few", 20, "1e-3", "32 all", "constant", "train.caption_dropout=0"),
-    _recipe("burning", 30, "6e-3", "16 all", "constant"),
-    _recipe("gentle", 30, "4e-4", "32 all", "cosine"),
+    _recipe("preset 30 600", "1e-3", "32 all", "cosine"),
+    _recipe("hot 20 300", "3e-3", "32 all", "constant"),
+    _recipe("few 20 900", "1e-3", "32 all", "constant", "train.caption_dropout=0"),
+    _recipe("attention 30 600", "3e-3", "8 attention", "constant"),
+    _recipe("broad 50 600", "2e-3", "8 all", "cosine", "data.flip=false"),
+    _recipe("burning 30 300", "6e-3", "16 all", "constant"),
+    _recipe("gentle 30 900", "4e-4", "32 all", "cosine"),
 )
 
 
@@ -106,7 +110,8 @@ class Training:
     @property
     def settings(self) -> tuple[str, ...]:
         """As `--set` of `decal train` takes them; what is not here is the preset of the embedded base."""
-        length = (f"train.steps={STEPS}", f"train.checkpoint_every={CHECKPOINT_EVERY}", "train.batch=4", f"train.seed={self.number}")
+        steps = self.recipe.steps
+        length = (f"train.steps={steps}", f"train.checkpoint_every={steps // CHECKPOINTS}", "train.batch=4", f"train.seed={self.number}")
         return (*length, "train.validation_prompts=[]", "train.trackers=[]", *self.recipe.changes)
 
 
@@ -125,7 +130,7 @@ def pictures(style: str, work: Path) -> Pictures:
 
 def trainings(style: str, concepts: Sequence[str]) -> list[Training]:
     """A training for each recipe. concepts: all that the style has."""
-    place = [*SEEN, *DEVELOPMENT, *TESTS].index(style)
+    place = [*SEEN[:3], *DEVELOPMENT, *SEEN[3:], *TESTS].index(style)
     order = [str(concept) for concept in np.random.default_rng([6, place]).permutation(list(concepts))]
     asked = tuple([concept for concept in order if concept in KNOWN][:SUBJECTS])
     rest = [concept for concept in order if concept not in asked]
@@ -140,9 +145,9 @@ def trainings(style: str, concepts: Sequence[str]) -> list[Training]:
 
 
 def _rendered(style: str) -> Pictures:
-    for pack in (*styles.STYLES, *SEEN_STYLES):
+    for pack in (*styles.STYLES, *styles.SEEN, *SEEN_STYLES):
         if pack.style == style:
-            return draw(pack, SIDE_PX)
+            return styles.draw(pack, SIDE_PX)
     icons = fetch(next(pack for pack in (*PACKS, DEVELOPMENT_PACK) if pack.style == style))
     svgs = {concept.slug: icons.svg(concept.slug, MARGIN) for concept in CONCEPTS}
     return {slug: on_white(render(svg, 2 * SIDE_PX), SIDE_PX) for slug, svg in svgs.items() if svg is not None}

@@ -1,12 +1,121 @@
-"""The test styles of the second proof: three icon sets that nothing of Decal was made with, seen nor measured on before.
+"""The test styles of the third proof: three icon sets that nothing of Decal was made with, seen nor measured on before.
 
 None of them may be used to choose or change a measure, its numbers or the quality that choices are held against; `plan.DEVELOPMENT` is
-there for that. They are unlike the packs of the base and unlike each other: black silhouettes, outlined and coloured drawings with a
-slanting shade, round shapes in two blues without any line. The tables were made by matching names, then by looking at each picture.
+there for that. They are unlike the packs of the base and unlike each other: black outlines with hatched and filled parts, teal outlines
+over a pale tint, vermilion silhouettes. Such sets come without a colour; two of the inks are our choice. The tables were made by matching
+names, then by looking at each picture. Below are the styles of the second proof, whose results are known.
 """
 
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "recipes" / "mini"))
+
+from concepts import CONCEPTS
+from data import MARGIN, on_white, render
 from mini.styles import table
-from packs import Pack
+from packs import Pack, fetch
+
+CONTRAST_OTHERS = """
+face-with-crossed-out-eyes=knocked-out-face smiling-face-with-open-hands=hugging-face
+"""
+SAME = """
+enraged-face green-heart purple-heart blue-heart yellow-heart orange-heart pink-heart white-heart light-blue-heart green-apple
+red-circle blue-circle green-circle yellow-circle purple-circle blue-square green-square
+"""
+"""Like another in black and white: told apart by colour, or by nothing."""
+
+DUOTONE = """
+cat-face=cat wrapped-gift=gift evergreen-tree=tree-evergreen umbrella-with-rain-drops=umbrella winking-face=smiley-wink cactus hamburger
+rocket red-heart=heart dog-face=dog angry-face=smiley-angry rainbow guitar broken-heart=heart-break cherries light-bulb=lightbulb pizza
+key neutral-face=smiley-meh birthday-cake=cake crown balloon hot-beverage=coffee sunglasses horse-face=horse star butterfly bicycle carrot
+high-voltage=lightning slightly-smiling-face=smiley ghost crescent-moon=moon ice-cream robot lady-beetle=bug sun alarm-clock=alarm
+rabbit-face=rabbit sailboat palm-tree=tree-palm bread face-with-crossed-out-eyes=smiley-x-eyes cow-face=cow skull fish alien
+automobile=car tulip=flower-tulip avocado house frowning-face=smiley-sad cheese-wedge=cheese snowflake shooting-star soccer-ball
+tangerine=orange basketball bell deciduous-tree=tree trophy egg fire camera cloud airplane droplet=drop closed-book=book sparkles=sparkle
+cherry-blossom=flower books cookie pencil scissors hammer bomb anchor four-leaf-clover=clover castle=castle-turret bird flying-saucer bus
+hot-pepper=pepper fire-engine=fire-truck headphone=headphones video-game=game-controller magnifying-glass-tilted-left=magnifying-glass
+ringed-planet=planet television globe-showing-europe-africa=globe-hemisphere-east envelope locked=lock cloud-with-rain=cloud-rain
+cloud-with-lightning=cloud-lightning musical-note=music-note glasses=eyeglasses water-wave=waves speech-balloon=chat t-shirt socks=sock
+beer-mug=beer-stein eyes wine-glass=wine snow-capped-mountain=mountains tooth cocktail-glass=martini paw-prints=paw-print bone
+face-without-mouth=smiley-blank seedling=plant
+"""
+
+SOLID = """
+crying-face=face-sad-tear grinning-face=face-grin winking-face=face-smile-wink face-with-tears-of-joy=face-grin-tears
+angry-face=face-angry smiling-face-with-heart-eyes=face-grin-hearts face-with-open-mouth=face-surprise
+smiling-face-with-smiling-eyes=face-smile-beam neutral-face=face-meh face-with-tongue=face-grin-tongue kissing-face=face-kiss
+face-blowing-a-kiss=face-kiss-wink-heart loudly-crying-face=face-sad-cry slightly-smiling-face=face-smile
+face-with-crossed-out-eyes=face-dizzy frowning-face=face-frown flushed-face=face-flushed grinning-squinting-face=face-grin-squint
+beaming-face-with-smiling-eyes=face-grin-beam winking-face-with-tongue=face-grin-tongue-wink
+squinting-face-with-tongue=face-grin-tongue-squint star-struck=face-grin-stars rolling-on-the-floor-laughing=face-grin-squint-tears
+grinning-face-with-big-eyes=face-grin-wide grinning-face-with-smiling-eyes=face-laugh-beam grinning-face-with-sweat=face-grin-beam-sweat
+face-with-rolling-eyes=face-rolling-eyes grimacing-face=face-grimace tired-face=face-tired face-without-mouth=face-meh-blank
+kissing-face-with-closed-eyes=face-kiss-beam red-apple=apple-whole wrapped-gift=gift evergreen-tree=tree umbrella-with-rain-drops=umbrella
+hamburger=burger rocket red-heart=heart rainbow guitar broken-heart=heart-crack frog light-bulb=lightbulb pizza=pizza-slice key
+snowman-without-snow=snowman birthday-cake=cake-candles crown lemon hot-beverage=mug-hot horse-face=horse-head star bicycle carrot
+high-voltage=bolt ghost pile-of-poo=poo crescent-moon=moon ice-cream robot sun sailboat bread=bread-slice skull fish automobile=car-side
+house cheese-wedge=cheese snowflake poultry-leg=drumstick-bite soccer-ball=futbol basketball bell trophy egg fire gem-stone=gem camera
+cloud airplane=plane hot-dog=hotdog droplet cat closed-book=book dog cookie horse pencil cow scissors hammer bomb anchor
+four-leaf-clover=clover bird=dove bus hot-pepper=pepper-hot seedling drum headphone=headphones video-game=gamepad
+magnifying-glass-tilted-left=magnifying-glass television=tv globe-showing-europe-africa=earth-africa envelope locked=lock
+cloud-with-rain=cloud-rain dragon money-bag=sack-dollar cloud-with-lightning=cloud-bolt musical-note=music glasses water-wave=water
+speech-balloon=comment spider t-shirt=shirt volcano socks beer-mug=beer-mug-empty wine-glass snow-capped-mountain=mountain tooth
+cocktail-glass=martini-glass-citrus paw-prints=paw cross-mark=xmark bone hippopotamus=hippo
+"""
+
+STYLES = (
+    Pack(
+        name="@iconify-json/fluent-emoji-high-contrast",
+        version="1.2.6",
+        sha256="0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0",
+        style="contrast",
+        title="Fluent Emoji High Contrast",
+        by="Microsoft Corporation",
+        licence="MIT",
+        upstream="https://github.com/microsoft/fluentui-emoji",
+        renamed={concept.slug: concept.slug for concept in CONCEPTS if concept.slug not in SAME.split()} | table(CONTRAST_OTHERS),
+    ),
+    Pack(
+        name="@iconify-json/ph",
+        version="1.2.2",
+        sha256="e3a582a047d9829fc7e8842c660d8065e598d1b68bb58cb68e75a1f1e5a614cc",
+        style="duotone",
+        title="Phosphor, duotone",
+        by="Phosphor Icons",
+        licence="MIT",
+        upstream="https://github.com/phosphor-icons/core",
+        renamed={concept: f"{icon}-duotone" for concept, icon in table(DUOTONE).items()},
+    ),
+    Pack(
+        name="@iconify-json/fa6-solid",
+        version="1.2.4",
+        sha256="082c792eaad4751626438773fa7360cb23f495b687cf2dd01b2b0fccc7f6af8b",
+        style="solid",
+        title="Font Awesome 6 Solid",
+        by="Fonticons, Inc. and contributors",
+        licence="CC-BY-4.0",
+        upstream="https://github.com/FortAwesome/Font-Awesome",
+        renamed=table(SOLID),
+    ),
+)
+INKS = {"contrast": "#000000", "duotone": "#0f766e", "solid": "#d9480f"}
+"""What a set in one colour is drawn in, by style."""
+
+
+def draw(style: Pack, size_px: int) -> dict[str, NDArray[np.uint8]]:
+    """The pictures of a style of this file by concept, in the order of `CONCEPTS`, each uint8 [size_px, size_px, 3] on white."""
+    icons, drawn = fetch(style), {}
+    for concept in (concept.slug for concept in CONCEPTS if concept.slug in style.renamed):
+        svg = icons.svg(concept, MARGIN)
+        assert svg is not None, f"{style.name} has no {style.renamed[concept]}"
+        drawn[concept] = on_white(render(svg.replace("currentColor", INKS.get(style.style, "currentColor")), 2 * size_px), size_px)
+    return drawn
+
 
 MATERIAL = """
 wrapped-gift=gift umbrella-with-rain-drops=umbrella pear=fruit-pear koala cactus hamburger rocket red-heart=heart dog-face=dog cat-face=cat
@@ -59,7 +168,7 @@ musical-note=music-note-2-flat speech-balloon=chat-bubble-text-square-flat beer-
 paw-prints=pet-paw-flat
 """
 
-STYLES = (
+SEEN = (
     Pack(
         name="@iconify-json/mdi",
         version="1.2.3",
