@@ -10,7 +10,7 @@ import pytest
 from decal import captions
 from decal.captions import Tokenizer, fill, subject
 from decal.errors import BaseModelError
-from decal.metadata import Row
+from decal.metadata import Row, sidecar_captions
 from decal.presets import MINI
 from decal.settings import CaptionSettings
 from decal.undo import undo
@@ -149,8 +149,18 @@ def test_file_names_become_words_and_names_of_machines_become_none() -> None:
         "WhatsApp Image 2023-01-01 at 12.00.00.jpeg": "",
         "untitled-3.png": "",
         "___.png": "",
+        "Red fox FINAL (copy).jpg": "red fox",
     }
     assert {name: subject(name) for name in names} == names
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_captions_from_windows_are_read(encoding: str) -> None:
+    assert sidecar_captions("Bär mit Hut\r\nzorb\r\n".encode(encoding)) == ("Bär mit Hut", "zorb")
+
+
+def test_a_line_of_another_encoding_leaves_the_others_as_they_are() -> None:
+    assert sidecar_captions("Bär\n".encode() + "Käse".encode("cp1252")) == ("Bär", "Käse")
 
 
 def test_only_rows_without_caption_whose_name_says_something_are_filled() -> None:

@@ -35,7 +35,7 @@ TOKENS_VERSION = 1
 # Names that cameras, phones and browsers give; they say nothing about the picture.
 SILENT_WORD = re.compile(
     r"img|dsc[nf]?|dcim|p?xl|mvimg|vid|gopr|photo|pic|picture|images?|screenshot|screen|shot|scan|untitled|unnamed|download|file|copy"
-    r"|whatsapp|telegram|fb|tmp|temp|emoji|stickers?|icon"
+    r"|whatsapp|telegram|fb|tmp|temp|emoji|stickers?|icon|final|edited|duplicate|resized|cropped"
 )
 # How file managers begin the name of a second picture.
 COPY_OF = re.compile(r"\b(copy of|kopie von|copie de|copia de)\b", re.IGNORECASE)

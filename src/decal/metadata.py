@@ -106,14 +106,23 @@ def caption_cell(captions: Sequence[str], key: str = TEXT_KEYS[0]) -> dict[str, 
     return {key: captions[0] if len(captions) == 1 else list(captions)} if captions else {}
 
 
-def sidecar_captions(data: bytes) -> tuple[str, ...]:
-    """The captions in the bytes of a `.txt` file: one a line, as kohya's wildcard mode and OneTrainer read it; blank lines are left out.
+def text_of(data: bytes) -> str:
+    """What a text file says: UTF-8, or UTF-16 or Windows-1252 as Windows saves it, the latter told line by line."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    return "\n".join(_line_of(line) for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n"))
 
-    Text that Windows saved as UTF-16 is read too.
-    """
-    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    text = data.decode("utf-16" if wide else "utf-8-sig", "replace")
-    return tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())
+
+def _line_of(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace")
+
+
+def sidecar_captions(data: bytes) -> tuple[str, ...]:
+    """The captions in the bytes of a `.txt` file: one a line, as kohya's wildcard mode and OneTrainer read it; blank lines are left out."""
+    return tuple(" ".join(line.split()) for line in text_of(data).splitlines() if line.strip())
 
 
 def seem_named(lines: Iterable[tuple[int, bytes]], files: Sequence[str]) -> dict[str, int]:

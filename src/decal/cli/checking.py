@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from decal.cli.options import STOP, Changes, Json, print_records, say_next, show_events, show_work, typed
+from decal.cli.options import FILE_COLUMN, STOP, Changes, Json, print_records, say_next, show_events, show_work, typed
 from decal.errors import DataError, SettingsError
 from decal.wording import counted, printable, shown
 
@@ -151,11 +151,12 @@ def _show_plan(planned: "Plan", at: "Project", *, is_dry: bool, json: bool) -> N
     from dataclasses import asdict
     from json import dumps
 
+    width = min(FILE_COLUMN, max((len(printable(mend.file)) for mend in planned.mends), default=0))
     for mend in planned.mends:
         if json:
             print(dumps(asdict(mend), ensure_ascii=False, sort_keys=True))
             continue
-        print(f"  {printable(mend.file)}  {printable(mend.what)}")
+        print(f"  {printable(mend.file):{width}}  {printable(mend.what)}")
         if mend.before is not None and mend.after is not None:
             print(f"    - {printable(mend.before)}\n    + {printable(mend.after)}")
     if json:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from decal.records import Pick
     from decal.settings import Settings
 
-from decal.cli.options import HERE, STOP, Changes, Folder, Json, say_next, show_work
+from decal.cli.options import FILE_COLUMN, HERE, STOP, Changes, Folder, Json, say_next, show_work
 
 
 def new(
@@ -256,9 +256,10 @@ def _fill(at: "Project", settings: "Settings", *, adds_keyword: bool, json: bool
 
     STOP.install()
     captioned = workflow.caption(at, settings, adds_keyword=adds_keyword, stop=STOP)
+    width = min(FILE_COLUMN, max((len(printable(file)) for file in captioned.written), default=0))
     for file, texts in captioned.written.items():
         for text in texts:
-            print(dumps({"file_name": file, "text": text}) if json else f"  {printable(file):28} {printable(text)}")
+            print(dumps({"file_name": file, "text": text}) if json else f"  {printable(file):{width}}  {printable(text)}")
     if not json:
         print(f"{counted(len(captioned.written), 'caption')} written to {at.dataset / 'metadata.jsonl'}")
         if left := captioned.without:

@@ -38,6 +38,8 @@ NewRun = Annotated[bool, typer.Option("--new-run", help="Begin another run inste
 Accept = Annotated[bool, typer.Option("--accept-changes", help="Go on with a run although settings or data are others than before.")]
 
 HERE = Path(".")
+# Names of files that are longer push what stands beside them to the right.
+FILE_COLUMN = 40
 
 
 class _Signals:

@@ -25,6 +25,7 @@ from decal.metadata import (
     seem_named,
     sidecar_captions,
     text_lines,
+    text_of,
 )
 from decal.pictures import SUFFIXES
 from decal.records import Finding
@@ -75,7 +76,7 @@ def sidecar(picture: Path) -> tuple[str, ...]:
 
 def csv_lines(data: bytes) -> Iterator[bytes]:
     """The rows of a table as JSON lines with all their columns; the delimiter is the commonest of , ; and tab in the first line."""
-    text = in_utf8(data).decode("utf-8-sig", "replace").replace("\0", "\ufffd")
+    text = text_of(data).replace("\0", "\ufffd")
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
