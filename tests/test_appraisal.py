@@ -110,6 +110,7 @@ def test_kept_out_posts_are_drawn_in_every_way_once(tmp_path: Path, tiny: Path, 
     before = (at / "posts/report.html").stat().st_mtime_ns
     assert "all of them are there already" in call("posts", "report", at, *fast)[1]
     assert (at / "posts/report.html").stat().st_mtime_ns == before
+    assert out.splitlines()[-1] == f"next: decal posts learn {at} --set grid.steps=2"
     assert Appraisal.model_validate(project.read_json(at / "posts/appraisal.json")).posts == 8
 
 

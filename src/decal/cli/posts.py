@@ -182,7 +182,8 @@ def report(
 
     wish = workflow.Report(posts, candidates, checkpoint, control)
     show_work(folder, changes, lambda at, settings: workflow.report_posts(at, settings, workflow.Choice(run), wish, STOP), json)
-    say_next(_draw(folder, changes), json)
+    is_learnt = (folder / "posts/engagement.json").is_file()
+    say_next(_draw(folder, changes) if is_learnt else f"decal posts learn {quote(str(folder))}{typed(changes)}", json)
 
 
 @app.command()

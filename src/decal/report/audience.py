@@ -32,22 +32,25 @@ def body(at: Project, found: Appraisal, learnt: EngagementReport | None, observe
     ]
     sections = [element("section", element("h2", name), content, id_=_anchor(name)) for name, content in parts if content]
     links = [element("a", name, href=f"#{_anchor(name)}") for name, content in parts if content]
-    return title, element("body", _masthead(at, found), element("nav", *links, aria_label="Contents"), element("main", *sections), _end())
+    return title, element(
+        "body", _masthead(at, found, learnt), element("nav", *links, aria_label="Contents"), element("main", *sections), _end()
+    )
 
 
-def _masthead(at: Project, found: Appraisal) -> Markup:
+def _masthead(at: Project, found: Appraisal, learnt: EngagementReport | None) -> Markup:
     lead = (
         "What is said of likes is what a model of this audience expects of pictures, tested on accounts that it did not learn from. Only "
         "a test with people says what they do."
         if found.is_told
-        else f"Nothing is claimed about likes. {found.reason}"
+        else f"Nothing is claimed about likes. {found.reason[:1].upper()}{found.reason[1:]}"
     )
+    following = "decal posts learn" if learnt is None else "decal posts observe LIKES.csv"
     return element(
         "header",
         element("p", f"{at.folder.resolve().name} · {found.drawn_with} · {counted(found.posts, 'kept-out post')}", class_="kicker"),
         element("h1", headline(found.targets)),
         element("p", lead, class_="lead"),
-        element("p", "Next: ", element("code", f"decal posts observe LIKES.csv {at.folder.name}"), class_="next"),
+        element("p", "Next: ", element("code", f"{following} {at.folder.name}"), class_="next"),
     )
 
 

@@ -245,7 +245,9 @@ def _shown(post: Post) -> str:
 
 def _order_told(own: Sequence[PostVariant]) -> str:
     """Why the first is first, and why others are out."""
-    best = [f"1 is best: {one.reason}" for one in own if one.standing == "best"]
+    # Where neither likes nor fit can be told, nothing is better than another.
+    is_told = any(one.adds is not None or one.fit is not None for one in own)
+    best = [f"1 {'is best' if is_told else 'stands first'}: {one.reason}" for one in own if one.standing == "best"]
     out = [(one.rank, one.reason.removeprefix("out: ").partition(" (")[0]) for one in own if one.standing == "out"]
     whys = dict.fromkeys(why for _, why in out)
     return ". ".join([*best, *(f"Out: {', '.join(str(rank) for rank, other in out if other == why)}, {why}" for why in whys)])

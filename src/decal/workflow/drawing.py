@@ -61,7 +61,8 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
     if not wish.prompt.strip():
         raise SettingsError('The prompt is empty.\nSay what to draw, for instance  decal draw "KEYWORD style sticker of a boat"')
     run, resolved, checkpoints = trained(at, settings, choice)
-    step = 0 if step == 0 else chosen(run, checkpoints, step).checkpoint.step
+    picked = None if step == 0 else chosen(run, checkpoints, step)
+    step = 0 if picked is None else picked.checkpoint.step
     keyword, is_on = resolved.caption.keyword.strip(), step != 0 and wish.lora_strength != 0
     if keyword and is_on and not captions.holds(wish.prompt, [keyword], ending=""):
         logger.warning("the prompt lacks the keyword %s, so the LoRA may hardly show", keyword)
@@ -96,7 +97,7 @@ def draw(at: Project, settings: Settings, choice: Choice, step: int | None, wish
         )
         for seed in range(wish.seed, wish.seed + wish.count)
     ]
-    what = f"step {step}" if step else "the base alone"
+    what = "the base alone" if picked is None else f"step {step} ({picked.why})" if picked.why else f"step {step}"
     told = f"{run.name}, {what}: {counted(wish.count, 'picture')} of {size[0]} x {size[1]} px"
     yield Begun(run, resolved.train.steps, told)
     yield from (Told(f"  {line}") for line in overview.burning(resolved, [cell.guidance for cell in cells]))

@@ -143,4 +143,4 @@ def write(folder: Path, found: Sequence[PostVariant]) -> Iterator[Event]:
     project.write_text(folder / "variants.csv", text.getvalue())
     counts: Mapping[str, int] = {name: sum(one.standing == name for one in found) for name in ("best", "good", "out")}
     posts = len({one.post for one in found})
-    yield Told(f"a best candidate for {counts['best']} of {counted(posts, 'post')}; {counted(counts['out'], 'candidate')} out")
+    yield Told(f"a candidate that passes for {counts['best']} of {counted(posts, 'post')}; {counted(counts['out'], 'candidate')} out")
