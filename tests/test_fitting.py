@@ -1,5 +1,6 @@
 """Where memory is short, a training does less at a time, says so, and teaches the same."""
 
+import platform
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from decal.project import Run
 from decal.records import Rung, RungKind
 from decal.settings import ResolvedTrain
 from decal.train import Task, train
+from decal.train.device import keep_freed_memory
 from decal.train.fitting import foreseen_bytes, kept_bytes, lowered, next_rung, of_share
 from decal.train.loop import measured_at_once
 
@@ -222,3 +224,18 @@ def test_a_process_needs_memory_for_its_own_share_and_every_rung_lessens_it(tiny
     own = of_share(settings, share(1, 2, batch=8, accumulation=1))
     rungs: list[tuple[RungKind, ...]] = [(), ("batch",), ("batch", "batch")]
     assert [foreseen_bytes(lowered(own, taken), cpu, sample_bytes=10**6, numbers=0) for taken in rungs] == [6_800_000, 3_400_000, 1_700_000]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told")
+def test_what_a_step_freed_is_there_for_the_next_one() -> None:
+    import resource
+
+    def step() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        held = [torch.zeros(2**20) for _ in range(4)]
+        del held
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    keep_freed_memory()
+    # 16 MiB are 4,096 pages, and the heap has to have grown once.
+    assert [step() for _ in range(4)][3] < 400

@@ -33,6 +33,7 @@ from decal.settings import Resolved
 from decal.state import State
 from decal.train import compiling, fitting
 from decal.train.compiling import Compiler
+from decal.train.device import keep_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -213,6 +214,8 @@ class _Loop:
         if base.device.type == "cuda":
             torch.use_deterministic_algorithms(True, warn_only=True)
             torch.backends.cudnn.benchmark = False
+        elif base.device.type == "cpu":
+            keep_freed_memory()
         self.lessons = [_Lesson(task.train, self._order(task.train, settings.seed, settings.caption_dropout), (), 1.0)]
         self.order = self.lessons[0].order
         if task.prior is not None:
