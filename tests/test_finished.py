@@ -79,6 +79,20 @@ def test_new_files_join_and_held_out_pictures_are_kept_apart(call: Call, theirs:
     assert (splits.count("train"), splits.count("holdout")) == (10, 6)
 
 
+def test_pictures_without_captions_are_compared_with_all_the_same(theirs: Path, tiny: Path, shapes: Path, tmp_path: Path) -> None:
+    from decal import workflow
+
+    for number, picture in enumerate(sorted(shapes.glob("*.png"))):
+        folder = tmp_path / ("held" if number < 6 else "data")
+        folder.mkdir(exist_ok=True)
+        shutil.copy(picture, folder)
+    order = workflow.Finished((str(theirs),), str(tiny), str(tmp_path / "data"), str(tmp_path / "held"), "sks", tmp_path / "out")
+    told = workflow.take_in(order)
+    assert told[-1] == "no picture has a caption, so no prompt can be held against what was trained on"
+    splits = [record.split for record in project.read(Run(tmp_path / "out" / "runs" / "run-01").dataset, Record)]
+    assert (splits.count("train"), splits.count("holdout")) == (10, 6)
+
+
 def test_a_file_that_does_not_fit_is_left_out_by_name(
     theirs: Path, tiny: Path, shapes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -169,7 +169,7 @@ def freeze(
     """
     compare: ResolvedCompare = resolved.compare
     compared = references(records)
-    trained = sorted({reference.caption for reference in compared if reference.split == "train"})
+    trained = sorted({reference.caption for reference in compared if reference.split == "train" and reference.caption.strip()})
     every = max(1, len(trained) // COPY_PROMPTS)
     side = resolved.data.resolution
     table = {

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 RUN = "run-01"
 HELD_OUT = "held-out"
+# What is wrong with captions alone: nothing is trained here, and a picture without one is still what checkpoints are compared with.
+OF_CAPTIONS = frozenset(("no_caption", "empty_caption", "no_keyword", "long_caption"))
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ def _take_files(at: Project, numbered: Sequence[Numbered]) -> list[str]:
     told = ["the files are there already"]
     if fresh or not run.about.exists():
         told = _take_new(at, run, kept, [(one, hashes[one.step]) for one in fresh])
-    if not any(record.split == "holdout" for record in project.read(run.dataset, Record)):
+    records = project.read(run.dataset, Record)
+    if not any(caption.strip() for record in records for caption in record.captions):
+        told.append("no picture has a caption, so no prompt can be held against what was trained on")
+    if not any(record.split == "holdout" for record in records):
         told.append(
             "nothing is held out, so a copy of a picture that was trained on looks good\n"
             "  --heldout DIR names pictures of the same kind that it has not seen"
@@ -152,7 +157,7 @@ def _take_new(at: Project, run: Run, kept: dict[int, Checkpoint], fresh: Sequenc
 def _write_run(at: Project, run: Run, kept: dict[int, Checkpoint], rank: int, base: str) -> None:
     settings = settings_of(at, [])
     checked = check(at, settings)
-    faulty = {finding.file for finding in checked.findings if finding.level == "error"}
+    faulty = {finding.file for finding in checked.findings if finding.level == "error" and finding.check not in OF_CAPTIONS}
     looks = {file: look for file, look in checked.looks.items() if file not in faulty}
     found = dataset.records(checked.listing, looks, holdout_share=0, seed=0)
     records = [one.model_copy(update={"split": "holdout"}) if one.file.startswith(f"{HELD_OUT}/") else one for one in found]
