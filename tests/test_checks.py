@@ -291,7 +291,7 @@ def test_a_summary_is_aligned_and_tells_each_remedy_once() -> None:
         "           -> Replace it.",
         "  warning  b.gif      has 3 frames",
         "           -> Nothing.",
-        "  note                few pictures",
+        "  note     few pictures",
         "           -> Add some.",
     ]
 

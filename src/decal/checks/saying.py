@@ -40,7 +40,7 @@ def summary(findings: Sequence[Finding]) -> list[str]:
     lines: list[str] = []
     for kind in (kinds[key] for key in sorted(kinds, key=lambda key: key[0])):
         for remedy, same in groupby(kind[:MAX_LINES], key=lambda one: one.remedy):
-            lines += [f"  {one.level:8} {_name(one):{column}}  {printable(one.reason)}".rstrip() for one in same]
+            lines += [_line(one, column) for one in same]
             lines.append(f"{indent}-> {printable(remedy)}")
         if len(kind) > MAX_LINES:
             lines.append(f"{indent}... and {len(kind) - MAX_LINES:,} more like this; decal check --all  lists them")
@@ -57,11 +57,17 @@ def by_picture(findings: Sequence[Finding]) -> list[str]:
     told: set[tuple[str, str]] = set()
     for same in files.values():
         for one in same:
-            lines.append(f"  {one.level:8} {_name(one):{column}}  {printable(one.reason)}".rstrip())
+            lines.append(_line(one, column))
             if (one.check, one.remedy) not in told:
                 lines.append(f"{' ' * (2 + 9)}-> {printable(one.remedy)}")
             told.add((one.check, one.remedy))
     return lines
+
+
+def _line(one: Finding, column: int) -> str:
+    """A finding as a line; one of the whole set has no column for a file."""
+    where = f"{_name(one):{column}}  " if one.file else ""
+    return f"  {one.level:8} {where}{printable(one.reason)}".rstrip()
 
 
 def _name(one: Finding) -> str:
