@@ -138,7 +138,7 @@ class Display:
             print(shown(text), flush=True)
             self._bar.start()
         else:
-            print(text, flush=True)
+            print(shown(text), flush=True)
 
     def _print_json(self, event: Event) -> None:
         lines = event if isinstance(event, list) else [event]

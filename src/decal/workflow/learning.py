@@ -116,10 +116,10 @@ def told(report: EngagementReport) -> Iterator[str]:
         if not here:
             continue
         yield f"{split}: {counted(here[0].posts, 'post')} of {counted(here[0].accounts, 'account')}"
-        yield f"  {'':16}  order within the account  R2 of log likes       beyond the account's mean"
+        yield f"  {'':16}  {'order within the account':24}  {'R2 of log likes':22}  beyond the account's mean"
         for name in dict.fromkeys(one.predictor for one in here):
             cells = [_cell(by.get((split, name, measure))) for measure in ("spearman", "r2", "gain")]
-            yield f"  {name:16}  {cells[0]:24}  {cells[1]:20}  {cells[2]}".rstrip()
+            yield f"  {name:16}  {cells[0]:24}  {cells[1]:22}  {cells[2]}".rstrip()
     yield report.reason
 
 
@@ -127,8 +127,13 @@ def _cell(figure: EngagementFigure | None) -> str:
     if figure is None or figure.value is None:
         return "-"
     if figure.low is None or figure.high is None:
-        return f"{figure.value:.2f} (few accounts)"
-    return f"{figure.value:.2f} ({figure.low:.2f} to {figure.high:.2f})"
+        return f"{_rounded(figure.value)} (few accounts)"
+    return f"{_rounded(figure.value)} ({_rounded(figure.low)} to {_rounded(figure.high)})"
+
+
+def _rounded(value: float) -> str:
+    """With two digits, and without a sign before nothing."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _write(at: Project, learnt: Learnt) -> None:
