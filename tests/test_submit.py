@@ -14,6 +14,7 @@ from decal import workflow
 from decal.errors import StoppedError
 from decal.notebooks import Execution
 from decal.project import Project
+from decal.workflow.submitting import changed_since
 
 SHOWN = {"README.md", "checklist.md", "decal.toml", "hand-in.json", "inference.ipynb", "prompts.txt", "train.ipynb"}
 
@@ -27,6 +28,17 @@ def trained(call: Call, tiny: Path, shapes: Path, tmp_path: Path) -> Path:
         file.write(QUICK)
     assert call("train", folder)[0] == 0
     return folder
+
+
+def test_a_picture_that_was_left_out_as_faulty_makes_no_other_data_set(call: Call, trained: Path) -> None:
+    shutil.copyfile(trained / "dataset" / "red-ring.png", trained / "dataset" / "new.png")
+    with (trained / "dataset" / "metadata.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"file_name": "new.png"}\n')
+    call("check", trained)
+    run = Project(trained).run("run-01")
+    assert changed_since(Project(trained), run) == ["1 picture not trained on (new.png)"]
+    assert call("train", trained, "--new-run", "--set", "data.faulty=leave out", "--set", "train.steps=2")[0] == 0
+    assert changed_since(Project(trained), Project(trained).run("run-02")) == []
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from decal.events import Event, Progress, Stop, Told
 from decal.notebooks import Execution, Subject
 from decal.presets import as_folder
 from decal.project import Project, Run
-from decal.records import Checkpoint, Generation, HandIn, Point, Record, Verdict
+from decal.records import Checkpoint, Finding, Generation, HandIn, Point, Record, Verdict
 from decal.settings import Resolved, Settings
 from decal.wording import counted
 from decal.workflow.choice import Choice, chosen, trained, trained_words, warn_of_control
@@ -65,7 +65,7 @@ def hand_in(at: Project, settings: Settings, choice: Choice, step: int | None, o
     drawn = gallery.Album(run, run.generations).there(cells)
     with project.lock(at.folder / "hand-in", "making a hand-in"), _staging(at) as staged:
         subject = _subject(run, resolved, kept, picked, drawn)
-        changed = [*parcel.fill(staged, at, run, subject.about), *_changed(at, run)]
+        changed = [*parcel.fill(staged, at, run, subject.about), *changed_since(at, run)]
         training = _training(run, subject, verdict, at)
         parcel.add_weights(staged, run, {one.step: one for one in (kept, checkpoints[-1])}.values(), is_trained=subject.is_trained)
         parcel.add_drawn(staged, run, drawn, [at.folder / sheet for sheet in (*dict(subject.sheets), subject.grid_sheet)])
@@ -143,12 +143,17 @@ def _why(picked: checklist.Choice) -> str:
     return picked.verdict.reason
 
 
-def _changed(at: Project, run: Run) -> list[str]:
-    """How the rows of the project's data set differ from those that were trained on; it goes into the hand-in, so it names no place."""
+def changed_since(at: Project, run: Run) -> list[str]:
+    """How the rows of the project's data set differ from those that were trained on; it goes into the hand-in, so it names no place.
+
+    Pictures that the run was to leave out, because something is wrong with them, are no difference.
+    """
     now = {row.file: row.captions or ("",) for row in scan(at.dataset).rows}
     then = {record.file: record.captions for record in project.read(run.dataset, Record)}
     told = []
-    if added := sorted(now.keys() - then.keys()):
+    leaves_out = runs.about(run).settings.data.faulty == "leave out"
+    faulty = {one.file for one in project.read(at.findings, Finding) if one.level == "error" and leaves_out}
+    if added := sorted(now.keys() - then.keys() - faulty):
         told.append(f"{counted(len(added), 'picture')} not trained on ({', '.join(added[:3])})")
     if other := sorted(file for file in now.keys() & then.keys() if now[file] != then[file]):
         told.append(f"{counted(len(other), 'caption')} changed since ({', '.join(other[:3])})")
