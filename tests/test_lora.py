@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 from models import stock_pipeline
+from peft import LoraConfig, inject_adapter_in_model
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.utils import skip_init
 
 from decal import lora
 from decal.adapters import Swapper, read
@@ -157,3 +159,13 @@ def test_factors_are_multiplied_out_only_where_that_takes_less(width: int, place
     x = torch.zeros(1, places, width)
     assert lora.is_cheaper_whole(nn.Linear(width, width), x, 32) is expected
     assert not lora.is_cheaper_whole(nn.Linear(width, width), x.bfloat16(), 32)
+
+
+def test_weights_that_are_large_are_not_copied_to_draw_with() -> None:
+    # 269 MB that are never written, so they take no memory.
+    wide = nn.Sequential(skip_init(nn.Linear, 8200, 8200, bias=False))  # type: ignore[no-untyped-call]
+    inject_adapter_in_model(LoraConfig(r=1, target_modules=["0"]), wide)
+    weight = wide.get_parameter("0.base_layer.weight")
+    place = weight.data_ptr()
+    with lora.multiplied_out(wide):
+        assert weight.data_ptr() == place

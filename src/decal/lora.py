@@ -35,6 +35,8 @@ RETRACTED = 0.1
 """Power of the ratio by which new embeddings are brought back to the deviation of the known ones each step. Source: cog-sdxl."""
 SMALL_PRODUCTS = 4 / 3
 """What a multiplication in the narrow products of factors takes of one in the layer's own. Source: LOG.md, 2026-11-27."""
+COPIED_BYTES = 2**28
+"""Weights beyond this are not copied to draw with: of large bases they are gigabytes, and the factors take a twentieth of a pass."""
 PORTABLE_FILE = "pytorch_lora_weights.safetensors"
 Factors = dict[str, Tensor]
 """Layer name + what it is, such as `.lora_A.weight` [r, in, ...] or `.hada_w1_a` [out, r], -> tensor.
@@ -124,17 +126,20 @@ def _whole(layer: Any, x: Tensor, down: Tensor, up: Tensor) -> Tensor:
 def multiplied_out(denoiser: nn.Module) -> Iterator[None]:
     """Draw with plain LoRA added to the weights instead of beside the layers; the weights come back bit for bit.
 
-    What is drawn is the same within rounding. Only in float32 on a CPU, for the reasons of `is_cheaper_whole`; elsewhere nothing is done.
+    What is drawn is the same within rounding. Only in float32 on a CPU, for the reasons of `is_cheaper_whole`, and where a second copy of
+    these weights is small; elsewhere nothing is done.
     """
+    layers = [cast(Any, layer) for layer in denoiser.modules() if isinstance(layer, LoraLayer) and _adds_up(layer)]
+    if sum(layer.base_layer.weight.nbytes for layer in layers) > COPIED_BYTES:
+        layers = []
     kept: list[tuple[Any, Tensor]] = []
     try:
         with torch.no_grad():
-            for layer in denoiser.modules():
-                if isinstance(layer, LoraLayer) and _adds_up(layer):
-                    kept.append((layer, layer.base_layer.weight.data))
-                    layer.base_layer.weight.data = _sum(layer)
-                    # As peft says that a layer needs no more than its weights.
-                    layer.merged_adapters.append("default")
+            for layer in layers:
+                kept.append((layer, layer.base_layer.weight.data))
+                layer.base_layer.weight.data = _sum(layer)
+                # As peft says that a layer needs no more than its weights.
+                layer.merged_adapters.append("default")
         yield
     finally:
         for layer, weight in kept:
