@@ -289,6 +289,18 @@ def test_show_names_the_next_step_of_a_project_of_posts(tmp_path: Path, call: Ca
     assert call("show", tmp_path / "shop")[1].splitlines()[-1] == f"next: decal posts media {tmp_path / 'shop'} --from PICTURES"
 
 
+def test_what_was_set_for_a_plan_goes_on_through_pictures_to_the_data_set(tmp_path: Path, call: Call) -> None:
+    write(tmp_path, ["A pizza"])
+    at, given = tmp_path / "shop", ["--set", "posts.writer=seed"]
+    told = [
+        call("posts", "plan", at, *given)[1],
+        call("posts", "media", at, "--from", SAMPLE_POSTS.parent / "sample", *given)[1],
+        call("posts", "plan", at, *given)[1],
+    ]
+    build = f"next: decal posts build {at} --set posts.writer=seed"
+    assert [out.splitlines()[-1] for out in told] == [f"next: decal posts media {at} --from PICTURES --set posts.writer=seed", build, build]
+
+
 def test_json_prints_the_record_of_each_shard(tmp_path: Path, call: Call) -> None:
     write(tmp_path, ["A pizza", "A penguin"])
     (line,) = call("posts", "plan", tmp_path / "shop", "--json")[1].splitlines()

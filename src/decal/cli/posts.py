@@ -64,9 +64,8 @@ def plan(folder: Folder = HERE, changes: Changes = [], json: Json = False) -> No
     show_work(folder, changes, lambda at, settings: workflow.plan_posts(at, settings, STOP), json)
     has_pictures = (folder / "posts/pictures").is_dir()
     # Plans that were made with --set are built with the same.
-    build = f"decal posts build {quote(str(folder))}{typed(changes)}"
-    media = f"decal posts media {quote(str(folder))} --from PICTURES"
-    say_next(build if has_pictures else f"{media}{f' ; then  {build}' if changes else ''}", json)
+    following = f"build {quote(str(folder))}" if has_pictures else f"media {quote(str(folder))} --from PICTURES"
+    say_next(f"decal posts {following}{typed(changes)}", json)
 
 
 @app.command()
@@ -76,6 +75,7 @@ def media(
         Path | None, typer.Option("--from", metavar="PICTURES", help="A folder with the pictures, found by the names in their addresses.")
     ] = None,
     download: Annotated[bool, typer.Option("--download", help="Get them from their addresses; noai and limits are honoured.")] = False,
+    changes: Changes = [],  # noqa: B006
     json: Json = False,
 ) -> None:
     """Get the pictures of posts, and say what is gone.
@@ -87,8 +87,8 @@ def media(
 
     if (source is None) != download:
         raise SettingsError("Say where the pictures come from: --from PICTURES or --download, one of them.")
-    show_work(folder, [], lambda at, _: workflow.get_pictures(at, source, Downloader(), STOP), json)
-    say_next(f"decal posts build {quote(str(folder))}", json)
+    show_work(folder, changes, lambda at, _: workflow.get_pictures(at, source, Downloader(), STOP), json)
+    say_next(f"decal posts build {quote(str(folder))}{typed(changes)}", json)
 
 
 @app.command()
