@@ -181,11 +181,11 @@ def examine_torchvision() -> list[Finding]:
 def examine_disk(folder: Path, at_least_bytes: int) -> Finding:
     """How much may still be written where a folder lies, or would lie."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(there).free
+    free, named = shutil.disk_usage(there).free, "this folder" if folder == Path(".") else folder
     if free < at_least_bytes:
-        reason = f"{_gib(free)} free on the disk of {folder}, less than {_gib(at_least_bytes)}."
+        reason = f"{_gib(free)} free on the disk of {named}, less than {_gib(at_least_bytes)}."
         return _say("warning", "disk", reason, "Free some space, or put the project on another disk.")
-    return _note("disk", f"{_gib(free)} free on the disk of {folder}.")
+    return _note("disk", f"{_gib(free)} free on the disk of {named}.")
 
 
 def examine_memory(at_least_bytes: int) -> list[Finding]:
