@@ -80,9 +80,9 @@ def _recipe(size: str, rate: str, lora: str, schedule: str, *more: str) -> Recip
 RECIPES = (
     _recipe("preset 30 600", "1e-3", "32 all", "cosine"),
     _recipe("hot 20 300", "3e-3", "32 all", "constant"),
-    _recipe("few 20 900", "1e-3", "32 all", "constant", "train.caption_dropout=0"),
+    _recipe("few 20 900", "2e-3", "32 all", "constant", "train.caption_dropout=0"),
     _recipe("attention 30 600", "3e-3", "8 attention", "constant"),
-    _recipe("broad 50 600", "2e-3", "8 all", "cosine", "data.flip=false"),
+    _recipe("broad 50 900", "2e-3", "8 all", "constant", "data.flip=false"),
     _recipe("burning 30 300", "6e-3", "16 all", "constant"),
     _recipe("gentle 30 900", "4e-4", "32 all", "cosine"),
 )

@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--style", action="append", choices=(*TESTS, *DEVELOPMENT, *SEEN), help="the three test styles where left out")
     parser.add_argument("--recipe", action="append", choices=names, help="all of them where left out")
     parser.add_argument("--cores", type=int, default=1, help="trainings at a time")
+    parser.add_argument("--quiet", action="store_true", help="draw and print no tables")
     given = parser.parse_args()
     if given.what == "tell":
         print("\n".join(table(project.read(given.work, Judged))))
@@ -57,6 +58,8 @@ def main() -> None:
     elif given.what == "draw":
         for training in wanted:
             _draw(given.work, training)
+        if given.quiet:
+            return
     else:
         for training in wanted:
             if is_whole(training, Project(given.work / training.name)):
@@ -164,6 +167,7 @@ def _draw_at_once(work: Path, jobs: Sequence[tuple[str, str]], cores: int) -> No
     def run(job: tuple[str, str]) -> None:
         core = free.get()
         command = ["taskset", "-c", str(core), sys.executable, __file__, "draw", str(work), "--style", job[0], "--recipe", job[1]]
+        command.append("--quiet")
         done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True, check=False)
         free.put(core)
         print(done.stdout.partition("\n")[0] or f"{job[0]} {job[1]} failed ({done.returncode})", flush=True)

@@ -61,10 +61,11 @@ def mean_over_styles(values: Mapping[str, Sequence[float]], *, resamples: int = 
     """The mean over all trainings. values: by style, one for each training on it; the interval is over styles, then trainings."""
     rows = [np.asarray(of, np.float64) for of in values.values()]
     rng = np.random.default_rng(seed)
-    drawn = np.zeros(resamples)
-    for number in range(resamples):
-        styles = rng.integers(len(rows), size=len(rows))
-        drawn[number] = np.concatenate([rng.choice(rows[style], len(rows[style])) for style in styles]).mean()
+    styles = rng.integers(len(rows), size=(resamples, len(rows)))
+    # A style that is drawn twice has its trainings drawn anew, so each place has a draw from every style to take its own from.
+    sums = np.stack([rng.choice(of, (resamples, len(rows), len(of))).sum(axis=2) for of in rows], axis=2)
+    totals = np.take_along_axis(sums, styles[..., None], axis=2).sum(axis=(1, 2))
+    drawn = totals / np.array([len(of) for of in rows])[styles].sum(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Mean(float(np.concatenate(rows).mean()), float(low), float(high))
 
