@@ -29,12 +29,13 @@ SEED = 30
 STRANGERS = 64
 STRANGE_SHARE = 0.25
 BLIND_SHARE = 0.1
-# Captions have up to 20 tokens with the unknown words. In most steps the positions behind the 24th are left out, which a causal text
-# encoder does not notice and the denoiser soon does not mind; in the others it sees the padding that it is used with.
+# Captions have up to 20 tokens with the unknown words, those of looks a few more. In most steps the positions behind the 24th are left out
+# where none has more, which a causal text encoder does not notice and the denoiser soon does not mind; in the others it sees the padding
+# that it is used with.
 CUT_SHARE = 3 / 4
 CUT_POSITIONS = 24
-# Of the samples: plain pictures, recoloured ones, several of a kind.
-SHARES = {"plain": 0.72, "coloured": 0.18, "counted": 0.1}
+# Of the samples: plain pictures, recoloured ones, several of a kind, and those in another look.
+SHARES = {"plain": 0.55, "coloured": 0.13, "counted": 0.07, "looked": 0.25}
 # Original size, top left corner of the crop and target size in px, as SDXL is told them, of each view of a picture (see `encoded`).
 SIZES = torch.tensor(
     [
@@ -99,14 +100,14 @@ class Twin(nn.Module):
 
 @dataclass(frozen=True)
 class Samples:
-    """Pictures as latents, in several views, with what is on them. latents: [N, 5, 8, 16, 16], fp16, a view for each of SIZES."""
+    """Pictures as latents, in several views, with what is on them. latents: [N, V, 8, 16, 16], fp16, for the first V of SIZES."""
 
     latents: Tensor
     rows: list[Row]
 
     def groups(self) -> dict[str, list[int]]:
         """The samples of each share."""
-        kind = ["counted" if row.count > 1 else "coloured" if row.colour else "plain" for row in self.rows]
+        kind = ["looked" if row.look else "counted" if row.count > 1 else "coloured" if row.colour else "plain" for row in self.rows]
         return {name: [index for index, one in enumerate(kind) if one == name] for name in SHARES}
 
 
@@ -117,8 +118,8 @@ def vocabulary_of(rows: list[Row]) -> Vocabulary:
 
 
 @torch.no_grad()
-def encoded(data: Path, weights: Path, cache: Path) -> Samples:
-    """The data as latents: as they are, mirrored, enlarged from half the size, and cut at the left and at the top; kept in `cache`."""
+def encoded(data: Path, weights: Path, cache: Path, count: int = len(SIZES)) -> Samples:
+    """The data as latents, in the first `count` views; kept in `cache`."""
     rows = read_rows(data / "rows.jsonl")
     if not cache.exists():
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -129,7 +130,7 @@ def encoded(data: Path, weights: Path, cache: Path) -> Samples:
         found = []
         for start in range(0, len(pictures), 32):
             pixels = torch.from_numpy(np.asarray(pictures[start : start + 32])).permute(0, 3, 1, 2).float().to(device) / 127.5 - 1
-            found.append(torch.stack([model.encode(view).latent_dist.mean for view in views(pixels)], 1).half().cpu())
+            found.append(torch.stack([model.encode(view).latent_dist.mean for view in views(pixels)[:count]], 1).half().cpu())
         part = cache.with_suffix(".part")
         save_file({"latents": torch.cat(found)}, part)
         part.replace(cache)
@@ -137,7 +138,7 @@ def encoded(data: Path, weights: Path, cache: Path) -> Samples:
 
 
 def views(pixels: Tensor) -> list[Tensor]:
-    """Each picture in the ways that SIZES tells. pixels: [B, 3, 128, 128], -1..1, on white."""
+    """Each picture as it is, mirrored, enlarged from half its size, cut at the left, and at the top. pixels: [B, 3, 128, 128], on white."""
     small = F.interpolate(F.avg_pool2d(pixels, 2), scale_factor=2, mode="bilinear")
     left, top = (F.pad(pixels, pad, value=1.0) for pad in ((0, 24, 0, 0), (0, 0, 0, 24)))
     return [pixels, pixels.flip(-1), small, left[..., 24:], top[..., 24:, :]]
@@ -223,7 +224,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each, where there is no GPU")
     given = parser.parse_args()
     given.run.mkdir(parents=True, exist_ok=True)
-    samples = encoded(given.data, given.vae, given.run / "latents.safetensors")
+    samples = encoded(given.data, given.vae, given.run / "latents.safetensors", len(SIZES) if given.twin else MIRRORED + 1)
     plan = Plan(given.run, steps=given.steps, decay=given.decay, rate=given.rate, batch=given.batch, ema=given.ema, seed=given.seed)
     launch(partial(train, plan=plan, samples=samples, is_twin=given.twin, begin=given.begin), given.workers)
 

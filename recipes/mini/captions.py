@@ -7,6 +7,7 @@ A caption is drawn anew each time a picture is trained on, so that no one wordin
 import random
 
 from data import Row
+from looks import OUTLINED, TWO_TONED
 
 STYLED_SHARE = 0.85
 NUMBERS = {2: "two", 3: "three"}
@@ -36,6 +37,9 @@ PLAIN = (
     ("a picture of {thing}", 5),
 )
 PLAIN_SHORT = (("{an_bare} {bare} sticker", 10),)
+# What is said of a picture in a look of its own, behind everything else.
+LINES = ("thick outline", "black outline", "thick black outline", "bold outline")
+TONES = ("{colour} and {other}", "two-tone", "{colour} and {other}, two-tone")
 
 
 def caption(row: Row, rng: random.Random) -> str:
@@ -46,7 +50,14 @@ def caption(row: Row, rng: random.Random) -> str:
     general, short = (STYLED, STYLED_SHORT) if rng.random() < STYLED_SHARE else (PLAIN, PLAIN_SHORT)
     forms = general + short if is_short else general
     form = rng.choices([text for text, _ in forms], [weight for _, weight in forms])[0]
-    return form.format(style=row.style, thing=thing, bare=bare, an_style=article(row.style), an_bare=article(bare))
+    said = form.format(style=row.style, thing=thing, bare=bare, an_style=article(row.style), an_bare=article(bare))
+    return ", ".join([said, *_look(row, rng)])
+
+
+def _look(row: Row, rng: random.Random) -> list[str]:
+    tones = [rng.choice(TONES).format(colour=row.colour, other=row.other)] if row.look and row.look != OUTLINED else []
+    lines = [rng.choice(LINES)] if row.look and row.look != TWO_TONED else []
+    return tones + lines
 
 
 def article(words: str) -> str:

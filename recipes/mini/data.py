@@ -4,7 +4,8 @@
 
 Needs npm on the PATH and resvg-py 0.5.0. Writes OUT/pictures.npy (uint8 [N, size, size, 3]) and OUT/rows.jsonl, in the order of `CONCEPTS`,
 and the development pack in OUT/development.npy and .jsonl, which is never trained on. Besides the plain pictures there are some in one
-clear colour and some with two or three of a kind. Which ones is drawn for each picture from the seed: a longer list does not change them.
+clear colour, some with two or three of a kind, and each once or twice in another look. Which ones is drawn for each picture from the
+seed: a longer list does not change them.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from concepts import CONCEPTS, Concept, Kind
+from looks import LOOKS, OUTLINED, looked
 from numpy.typing import NDArray
 from packs import DEVELOPMENT_PACK, PACKS, fetch
 from PIL import Image
@@ -41,7 +43,11 @@ LAYOUTS = {
 
 @dataclass(frozen=True)
 class Row:
-    """What is on a picture. index: its place in the array; colour: where it was made to show one; mirrors: a mirror image is right too."""
+    """What is on a picture.
+
+    index: its place in the array; colour: where it was made to show one; mirrors: a mirror image is right too; look: one of LOOKS, or
+    empty; other: the second of its two tones.
+    """
 
     index: int
     concept: str
@@ -51,6 +57,8 @@ class Row:
     colour: str | None
     count: int
     mirrors: bool
+    look: str = ""
+    other: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ def several(drawing: Image.Image, layout: tuple[tuple[float, float, float], ...]
 
 
 def variants(concept: Concept, style: str, *, drawing: Image.Image, size: int, seed: int) -> Iterator[Picture]:
-    """The plain picture, and perhaps one in another colour and one with several; their index is still 0."""
+    """The plain picture, perhaps one in another colour and one with several, and one or two in another look; their index is still 0."""
     rng = random.Random(f"{seed} {concept.slug} {style}")
     row = Row(0, concept.slug, concept.kind, style, concept.names, None, 1, concept.mirrors)
     yield Picture(on_white(drawing, size), row)
@@ -110,6 +118,14 @@ def variants(concept: Concept, style: str, *, drawing: Image.Image, size: int, s
         count = rng.choice(tuple(LAYOUTS))
         together = several(drawing, rng.choice(LAYOUTS[count]))
         yield Picture(on_white(together, size), dataclasses.replace(row, count=count))
+    # Their own, so that those above stay what they were before there were looks.
+    rng = random.Random(f"{seed} {concept.slug} {style} looks")
+    # "A blue red heart" would be nonsense.
+    for look in (OUTLINED,) if concept.has_colour else rng.sample(LOOKS, 2):
+        found_look = looked(drawing, look, rng)
+        yield Picture(
+            on_white(found_look.drawing, size), dataclasses.replace(row, colour=found_look.colour, look=look, other=found_look.other)
+        )
 
 
 def draw(concepts: tuple[Concept, ...], size: int, seed: int) -> Iterator[Picture]:
@@ -147,7 +163,7 @@ def write(pictures: list[Picture], array: Path, lines: Path) -> None:
 def tell(pictures: list[Picture]) -> None:
     """Print how many pictures there are of each style, kind and sort."""
     rows = [picture.row for picture in pictures]
-    sort = Counter("counted" if row.count > 1 else "coloured" if row.colour else "plain" for row in rows)
+    sort = Counter(row.look or ("counted" if row.count > 1 else "coloured" if row.colour else "plain") for row in rows)
     colours = Counter(row.colour for row in rows if row.colour)
     for counted in (Counter(row.style for row in rows), Counter(row.kind for row in rows), sort, colours):
         print("  ".join(f"{name} {count}" for name, count in counted.most_common()))
