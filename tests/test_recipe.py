@@ -1,10 +1,13 @@
 """The recipe of the embedded models: what a training begins with, and that what it writes is read by stock diffusers."""
 
+import random
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
 from decal.presets import MINI
 
@@ -12,9 +15,23 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "mini"))
 
 from base import STRANGERS, Base, Twin
 from begin import load_base, load_half
+from captions import caption
+from data import Row, on_white
+from looks import BOTH, OUTLINED, TWO_TONED, looked
 from model import Parts, Vocabulary, vae, write
 
 CAPTIONS = ("noto style sticker of a red apple", "a sticker of a cat face")
+
+
+@pytest.fixture
+def face() -> Image.Image:
+    """A yellow disc with two dark eyes on a transparent square."""
+    drawing = Image.new("RGBA", (256, 256))
+    pen = ImageDraw.Draw(drawing)
+    pen.ellipse((40, 40, 216, 216), fill=(255, 200, 60, 255))
+    for left in (90, 146):
+        pen.ellipse((left, 100, left + 20, 130), fill=(60, 40, 20, 255))
+    return drawing
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +78,23 @@ def test_a_twin_is_written_in_the_layout_of_sdxl(vocabulary: Vocabulary, twin: T
     assert (type(pipeline).__name__, pipeline.dtype) == ("StableDiffusionXLPipeline", torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     assert pipeline(CAPTIONS[0], num_inference_steps=2, output_type="np").images.shape == (1, 128, 128, 3)
+
+
+def test_an_outline_is_dark_all_round_and_leaves_the_middle_as_it_was(face: Image.Image) -> None:
+    before, after = (np.asarray(drawing).astype(int) for drawing in (face, looked(face, OUTLINED, random.Random(0)).drawing))
+    turns = np.linspace(0, 2 * np.pi, 60)
+    edge = after[(128 + 88 * np.sin(turns)).astype(int), (128 + 88 * np.cos(turns)).astype(int)]
+    assert (edge[:, :3] < 80).all()
+    assert (edge[:, 3] > 200).all()
+    assert np.array_equal(after[80:176, 80:176], before[80:176, 80:176])
+
+
+def test_two_tones_keep_the_features_and_the_caption_names_both(face: Image.Image) -> None:
+    made = looked(face, TWO_TONED, random.Random(1))
+    pixels = on_white(made.drawing, 128).astype(int)
+    assert abs(pixels[57, 50] - pixels[80, 64]).max() > 60
+    assert np.array_equal(pixels[80, 64], pixels[90, 64])
+    row = Row(0, "face", "face", "noto", ("a face",), made.colour, 1, True, look=BOTH, other=made.other)
+    said = {caption(row, random.Random(seed)) for seed in range(40)}
+    assert all("outline" in one for one in said)
+    assert any(f"{made.colour} and {made.other}" in one for one in said)

@@ -67,6 +67,6 @@ def unseen(style: Pack, size_px: int) -> Gallery:
 
 
 def _read(array: Path, lines: Path) -> Gallery:
-    plain = [row for row in read_rows(lines) if row.colour is None and row.count == 1]
+    plain = [row for row in read_rows(lines) if row.sort == "plain"]
     pixels = np.load(array, mmap_mode="r")[[row.index for row in plain]]
     return Gallery(pixels, np.array([row.concept for row in plain]), np.array([row.style for row in plain]))

@@ -107,8 +107,7 @@ class Samples:
 
     def groups(self) -> dict[str, list[int]]:
         """The samples of each share."""
-        kind = ["looked" if row.look else "counted" if row.count > 1 else "coloured" if row.colour else "plain" for row in self.rows]
-        return {name: [index for index, one in enumerate(kind) if one == name] for name in SHARES}
+        return {name: [index for index, row in enumerate(self.rows) if row.sort == name] for name in SHARES}
 
 
 def vocabulary_of(rows: list[Row]) -> Vocabulary:

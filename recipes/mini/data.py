@@ -60,6 +60,11 @@ class Row:
     look: str = ""
     other: str | None = None
 
+    @property
+    def sort(self) -> str:
+        """What was done to the picture: "looked", "counted", "coloured", or "plain" where nothing was."""
+        return "looked" if self.look else "counted" if self.count > 1 else "coloured" if self.colour else "plain"
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -122,10 +127,8 @@ def variants(concept: Concept, style: str, *, drawing: Image.Image, size: int, s
     rng = random.Random(f"{seed} {concept.slug} {style} looks")
     # "A blue red heart" would be nonsense.
     for look in (OUTLINED,) if concept.has_colour else rng.sample(LOOKS, 2):
-        found_look = looked(drawing, look, rng)
-        yield Picture(
-            on_white(found_look.drawing, size), dataclasses.replace(row, colour=found_look.colour, look=look, other=found_look.other)
-        )
+        made = looked(drawing, look, rng)
+        yield Picture(on_white(made.drawing, size), dataclasses.replace(row, colour=made.colour, look=look, other=made.other))
 
 
 def draw(concepts: tuple[Concept, ...], size: int, seed: int) -> Iterator[Picture]:
@@ -163,9 +166,9 @@ def write(pictures: list[Picture], array: Path, lines: Path) -> None:
 def tell(pictures: list[Picture]) -> None:
     """Print how many pictures there are of each style, kind and sort."""
     rows = [picture.row for picture in pictures]
-    sort = Counter(row.look or ("counted" if row.count > 1 else "coloured" if row.colour else "plain") for row in rows)
+    sort, look = Counter(row.sort for row in rows), Counter(row.look for row in rows if row.look)
     colours = Counter(row.colour for row in rows if row.colour)
-    for counted in (Counter(row.style for row in rows), Counter(row.kind for row in rows), sort, colours):
+    for counted in (Counter(row.style for row in rows), Counter(row.kind for row in rows), sort, look, colours):
         print("  ".join(f"{name} {count}" for name, count in counted.most_common()))
 
 

@@ -27,7 +27,6 @@ class Looked:
     """A drawing on a transparent ground. colour: of its main tone, where it has two; other: "white" or "black", its second tone."""
 
     drawing: Image.Image
-    look: str
     colour: str | None
     other: str | None
 
@@ -40,7 +39,7 @@ def looked(drawing: Image.Image, look: str, rng: random.Random) -> Looked:
         drawing = two_toned(drawing, colour, other)
     if look != TWO_TONED:
         drawing = outlined(drawing, rng.uniform(*OUTLINE), rng.uniform(0, OUTLINE_VALUE))
-    return Looked(drawing, look, colour, other)
+    return Looked(drawing, colour, other)
 
 
 def outlined(drawing: Image.Image, reach: float, value: float) -> Image.Image:
