@@ -95,8 +95,10 @@ def test_an_export_of_an_earlier_decal_is_written_anew_where_its_weights_are_the
     code, out, err = call("export", trained, "--format", "kohya")
     assert (code, path.read_bytes() == now, "written" in out.splitlines()[0]) == (0, True, True), err
     assert f"  {path.name} was there with the same weights and a header of an earlier Decal" in out
-    path.write_bytes(adapters.to_bytes({key: tensor + 1 for key, tensor in tensors.items()}, about))
-    assert "is another file already" in call("export", trained, "--format", "kohya")[2]
+    # Other weights, or what somebody wrote into the header.
+    for others in (({key: tensor + 1 for key, tensor in tensors.items()}, about), (tensors, about | {"modelspec.author": "me"})):
+        path.write_bytes(adapters.to_bytes(*others))
+        assert "is another file already" in call("export", trained, "--format", "kohya")[2]
     path.write_bytes(now)
 
 

@@ -59,6 +59,7 @@ def test_words_are_said_where_captions_say_them() -> None:
     assert saying(prompts, ["wuxle", "vombi"], ["wuxle, zorb cat"]) == ["wuxle, zorb boat", "vombi, zorb star", "wuxle, zorb hat"]
     assert saying(prompts[:1], ["wuxle"], ["a zorb cat at wuxle", "zorb dog, wuxle"]) == ["zorb boat, wuxle"]
     assert saying(prompts, [], ["wuxle, zorb cat"]) == prompts
+    assert saying(["wuxle, zorb boat"], ["wuxle"], ["wuxle, zorb cat"]) == ["wuxle, zorb boat"]
 
 
 def test_the_nearest_caption_shares_the_rarest_word_and_the_new_words_are_named() -> None:

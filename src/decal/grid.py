@@ -158,13 +158,19 @@ def propose(captions: Sequence[str], keyword: str, template: str, count: int, av
 
 
 def saying(prompts: Sequence[str], words: Sequence[str], captions: Iterable[str]) -> list[str]:
-    """The prompts with one of the words each, in turn: at the front where captions begin with such a word, at the end where they do not."""
+    """The prompts with one of the words each, in turn: at the front where captions begin with such a word, else at the end.
+
+    A prompt that holds one already stays as it is.
+    """
     if not words:
         return list(prompts)
     openers = [caption.startswith(word) for caption in captions for word in words if word in caption]
     is_first = 2 * sum(openers) > len(openers)
     turns = ((prompt, words[place % len(words)]) for place, prompt in enumerate(prompts))
-    return [f"{word}, {prompt}" if is_first else f"{prompt}, {word}" for prompt, word in turns]
+    return [
+        prompt if any(one in prompt for one in words) else f"{word}, {prompt}" if is_first else f"{prompt}, {word}"
+        for prompt, word in turns
+    ]
 
 
 def png_text(cell: Cell, *, base: str, lora: str | None, lora_sha256: str | None) -> PngInfo:

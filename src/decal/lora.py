@@ -144,15 +144,16 @@ def multiplied_out(denoiser: nn.Module) -> Iterator[None]:
     finally:
         for layer, weight in kept:
             layer.base_layer.weight.data = weight
-            layer.merged_adapters.remove("default")
+            layer.merged_adapters.clear()
 
 
 def _adds_up(layer: Any) -> bool:
     """Whether a layer is one whose factors may be added to its weight."""
     weight = layer.base_layer.weight
-    is_plain = type(layer.base_layer) in (nn.Linear, nn.Conv2d) and "default" in layer.lora_A and not layer.lora_variant
+    if type(layer.base_layer) not in (nn.Linear, nn.Conv2d) or "default" not in layer.lora_A or layer.lora_variant:
+        return False
     is_exact = weight.dtype == torch.float32 == layer.lora_A["default"].weight.dtype and weight.device.type == "cpu"
-    return is_plain and is_exact and getattr(layer.base_layer, "groups", 1) == 1 and not layer.merged and not layer.disable_adapters
+    return is_exact and getattr(layer.base_layer, "groups", 1) == 1 and not layer.merged and not layer.disable_adapters
 
 
 def _sum(layer: Any) -> Tensor:

@@ -132,7 +132,7 @@ def look(at: Project) -> Overview:
     of_kind, real = ([run for run in at.runs() if run.is_control == kind] for kind in (at.is_control, False))
     if of_kind and not runs.is_complete(of_kind[-1], runs.about(of_kind[-1]).settings):
         following = f"decal train {folder}{_options(of_kind[-1], settings)}"
-    elif at.is_control and not of_kind:
+    elif at.is_control and not of_kind and not errors:
         following = f"decal train {folder}"
     elif real:
         drawn = {PurePosixPath(sheet).name.partition("-")[0] for sheet in known[at.runs().index(real[-1])].sheets}

@@ -183,7 +183,7 @@ def _ways(
 def _told_of_control(at: Project, run: str, worn: Worn, wish: Report, control: Worn | None) -> Iterator[Told]:
     """What is said where the control was trained for another number of steps than the run, or one is there and not named."""
     controls = [one.name for one in at.runs() if one.is_control]
-    if control is None and worn.step and controls:
+    if control is None and worn.step and controls and run not in controls:
         yield Told(f"  {controls[-1]} is a control; --control {controls[-1]} holds these pictures against its own")
     if control is not None and control.step != worn.step:
         yield Told(f"{wish.control} is drawn at step {control.step} and {run} at step {worn.step}; what differs may come of that")

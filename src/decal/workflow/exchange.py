@@ -86,18 +86,20 @@ def export_adapter(at: Project, form: str, choice: Choice, step: int | None, tar
 
 
 def _holds_as_much(path: Path, data: bytes) -> bool:
-    """Whether a safetensors file differs from these bytes in the text of its header alone."""
+    """Whether these bytes have all that a safetensors file has: the same tensors, and every entry of its header but that of embeddings."""
     try:
-        return _without_text(path.read_bytes()) == _without_text(data)
-    except (ValueError, AttributeError):
+        (old, said), (new, says) = (_taken_apart(one) for one in (path.read_bytes(), data))
+        return old == new and all(says.get(key) == value for key, value in said.items() if key != embeddings.KEY)
+    except (ValueError, AttributeError, TypeError):
         return False  # No file of this kind.
 
 
-def _without_text(data: bytes) -> tuple[dict[str, object], bytes]:
+def _taken_apart(data: bytes) -> tuple[tuple[dict[str, object], bytes], dict[str, str]]:
+    """The tensors of a safetensors file, and the text of its header."""
     length = int.from_bytes(data[:8], "little")
     table = json.loads(data[8 : 8 + length])
-    table.pop("__metadata__", None)
-    return table, data[8 + length :]
+    said = table.pop("__metadata__", {})
+    return (table, data[8 + length :]), said
 
 
 def _of_words(files: Mapping[str, str]) -> Iterator[str]:
