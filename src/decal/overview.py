@@ -127,15 +127,16 @@ def look(at: Project) -> Overview:
         errors = levels.count("error")
         others = len(levels) - errors
         following = f"mend the errors, then  {following}" if errors else f"decal train {folder}"
-    known = [_look_at_run(at, run) for run in at.runs()]
+    begun = at.runs()
+    known = {run.name: _look_at_run(at, run) for run in begun}
     # Training goes on with a run of the kind of the data set, all else takes the newest that is no control.
-    of_kind, real = ([run for run in at.runs() if run.is_control == kind] for kind in (at.is_control, False))
+    of_kind, real = ([run for run in begun if run.is_control == kind] for kind in (at.is_control, False))
     if of_kind and not runs.is_complete(of_kind[-1], runs.about(of_kind[-1]).settings):
         following = f"decal train {folder}{_options(of_kind[-1], settings)}"
     elif at.is_control and not of_kind and not errors:
         following = f"decal train {folder}"
     elif real:
-        drawn = {PurePosixPath(sheet).name.partition("-")[0] for sheet in known[at.runs().index(real[-1])].sheets}
+        drawn = {PurePosixPath(sheet).name.partition("-")[0] for sheet in known[real[-1].name].sheets}
         following = f"decal compare {folder}"
         if "grid" in drawn:
             following = f'decal draw "..." {folder}' if (at.folder / "hand-in.zip").exists() else f"decal submit {folder}"
@@ -150,7 +151,7 @@ def look(at: Project) -> Overview:
         errors=errors,
         other_findings=others,
         is_control=at.is_control,
-        runs=tuple(known),
+        runs=tuple(known.values()),
         next=following,
     )
 

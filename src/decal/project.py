@@ -49,7 +49,7 @@ class Run:
     @property
     def is_control(self) -> bool:
         """Whether it was trained on buckets by lot, to hold another run against it; no run that was not begun is one."""
-        return self.about.is_file() and read_json(self.about).get("is_control") is True
+        return _tells_of_control(self.about)
 
     @property
     def dataset(self) -> Path:
@@ -190,7 +190,7 @@ class Project:
     @property
     def is_control(self) -> bool:
         """Whether the data set has buckets by lot, so that what is trained on it is a control."""
-        return self.built.is_file() and read_json(self.built).get("is_control") is True
+        return _tells_of_control(self.built)
 
     @property
     def cache(self) -> Path:
@@ -384,6 +384,10 @@ def fingerprint(*parts: object) -> str:
 def to_json(line: BaseModel) -> str:
     """One line of JSON with sorted keys."""
     return json.dumps(line.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _tells_of_control(path: Path) -> bool:
+    return path.is_file() and read_json(path).get("is_control") is True
 
 
 def read_json(path: Path) -> dict[str, object]:

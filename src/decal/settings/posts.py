@@ -64,3 +64,8 @@ class PostsSettings(Section):
         "buckets (data.fit); none: pictures keep their shape.",
     )
     seed: Seed = Field(0, description="Decides which accounts are kept out of training.")
+
+    @property
+    def makes_control(self) -> bool:
+        """Whether prompts say buckets that were drawn by lot, so that what is trained with them is a control."""
+        return self.buckets == "shuffled" and "engagement" in self.conditions

@@ -114,7 +114,7 @@ def build_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
 def _assemble(at: Project, settings: Settings, stage: Stage, whole: Sequence[Shard], counts: Counter[str]) -> Iterator[Event]:
     """Write `metadata.jsonl`, the datasheet and the prompts over all shards, unless they are there."""
     with project.lock(at.folder / "metadata", "building the data set"):
-        is_control = settings.posts.buckets == "shuffled" and "engagement" in settings.posts.conditions
+        is_control = settings.posts.makes_control
         done, wanted = at.built, project.fingerprint(*(shard.sha256 for shard in whole), *(["control"] if is_control else []))
         path = at.dataset / "metadata.jsonl"
         before = project.read_json(done) if done.exists() else {}

@@ -69,7 +69,7 @@ def plan_posts(at: Project, settings: Settings, stop: Stop) -> Iterator[Event]:
     yield from (Told(line) for line in _examples(at, stage, imported[0]))
     if few := too_few_kept_out(at):
         yield Told(few)
-    if "engagement" in settings.posts.conditions and settings.posts.buckets == "shuffled":
+    if settings.posts.makes_control:
         yield Told("buckets are drawn by lot: what is built and trained with them is a control, and nothing else")
     elif "engagement" in settings.posts.conditions:
         word = plans.openings(settings.train.pivotal_words)["high"]
